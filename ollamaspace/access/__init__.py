@@ -1,0 +1,1 @@
+"""Who is asking. Knows keys and addresses; knows nothing of engines, models or routes."""

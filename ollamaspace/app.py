@@ -1,0 +1,76 @@
+"""The composition root: what a request passes through, and where it can end up. Reads like a table of contents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ollamaspace.access.identify import identify
+from ollamaspace.access.keys import Keyring
+from ollamaspace.access.throttle import Throttle
+from ollamaspace.chat.chat_api import ChatApi
+from ollamaspace.config import Settings
+from ollamaspace.engine.client import EngineClient
+from ollamaspace.engine.supervisor import Supervisor
+from ollamaspace.engine.watcher import Watcher
+from ollamaspace.gateway import policy
+from ollamaspace.gateway.forward import Forwarder
+from ollamaspace.gateway.streams import Streams
+from ollamaspace.gateway.strict_json import Limits
+from ollamaspace.models.catalogue import Catalogue
+from ollamaspace.models.models_api import ModelsApi
+from ollamaspace.models.pulls import Pulls
+from ollamaspace.web import pages
+from ollamaspace.web.access_log import access_log
+from ollamaspace.web.assets import Assets, folder
+from ollamaspace.web.cors import Origins, cross_origin
+from ollamaspace.web.errors import errors_as_answers
+from ollamaspace.web.forwarded import ClientAddress
+from ollamaspace.web.security import Armour, protect
+from ollamaspace.web.status import Status
+from ollamaspace.web.strict import Hosts, name_request, strict
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What lives longer than a request; made by whoever runs the process."""
+
+    settings: Settings
+    client: EngineClient
+    engine: Supervisor | Watcher
+    streams: Streams
+    catalogue: Catalogue
+    pulls: Pulls
+    keyring: Keyring
+
+
+def armour(settings: Settings) -> Armour:
+    return Armour(settings.on_space, Origins(settings.origins or ()))
+
+
+def build_app(parts: Parts) -> web.Application:
+    settings = parts.settings
+    hosts = [*settings.allowed_hosts, *([settings.space_host] if settings.space_host else [])]
+    client_address = ClientAddress(settings.trusted_proxies)
+    limits = Limits(body=settings.max_images, text=settings.max_body, messages=settings.max_messages)
+    app = web.Application(
+        middlewares=[
+            name_request,
+            access_log,
+            errors_as_answers,
+            strict(Hosts(hosts)),
+            cross_origin(Origins(settings.origins or ())),
+            policy.routed,
+            identify(parts.keyring, Throttle(), policy.is_public, client_address, settings.on_space),
+            policy.permit,
+        ]
+    )
+    protect(app, armour(settings))
+    forwarder = Forwarder(parts.client, parts.engine, parts.streams, settings.hold)
+    pages.add_routes(app)
+    Assets(folder("static")).add_routes(app)
+    Status(parts.engine, parts.catalogue, parts.pulls, parts.streams).add_routes(app)
+    ChatApi(forwarder, parts.engine, parts.catalogue, limits, settings.allow_cloud).add_routes(app)
+    ModelsApi(parts.catalogue, parts.pulls).add_routes(app)
+    return app

@@ -1,0 +1,71 @@
+"""POST /chat_api: a prompt or messages in, Ollama's own lines out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from ollamaspace.chat.fields import read_chat
+from ollamaspace.errors import OllamaSpaceError
+from ollamaspace.gateway import headers
+from ollamaspace.gateway.body import read_body, require_json
+from ollamaspace.gateway.forward import Call, Engine, Forwarder
+from ollamaspace.gateway.strict_json import Limits
+
+# Fields that the engine takes as they are, under the same name.
+_PASSED_ON = ("think", "format", "options")
+
+
+class Models(Protocol):
+    """What a chat needs to know of models."""
+
+    async def default(self) -> str: ...
+
+    async def unknown(self, name: str) -> OllamaSpaceError: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatApi:
+    forwarder: Forwarder
+    engine: Engine
+    models: Models
+    limits: Limits
+    allow_cloud: bool
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post("/chat_api", self.chat)
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        require_json(request)
+        given = read_chat(await read_body(request, self.limits.body), self.limits, self.allow_cloud)
+        streamed = given.get("stream", True)
+        model = given.get("model") or await self._default()
+        path, asked = to_engine(given, model)
+
+        async def unknown_model() -> OllamaSpaceError:
+            return await self.models.unknown(model)
+
+        call = Call(path, json.dumps(asked, ensure_ascii=False).encode(), unknown_model)
+        if streamed:
+            return await self.forwarder.stream(request, call)
+        return web.Response(body=await self.forwarder.whole(call), content_type=headers.JSON)
+
+    async def _default(self) -> str:
+        # The engine is asked for its models, so it has to be there first.
+        await self.engine.ready(self.forwarder.hold)
+        return await self.models.default()
+
+
+def to_engine(given: dict[str, Any], model: str) -> tuple[str, dict[str, Any]]:
+    """The engine's path and body for validated fields: /api/generate for a prompt, /api/chat for messages."""
+    asked: dict[str, Any] = {"model": model, "stream": given.get("stream", True)}
+    asked |= {name: given[name] for name in _PASSED_ON if name in given}
+    if "prompt" in given:
+        asked |= {name: given[name] for name in ("prompt", "system", "images") if name in given}
+        return "/api/generate", asked
+    first = [{"role": "system", "content": given["system"]}] if given.get("system") else []
+    asked["messages"] = first + given["messages"]
+    return "/api/chat", asked

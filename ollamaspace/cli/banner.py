@@ -1,0 +1,63 @@
+"""The block that is printed at start, and the address in it. The only place, with `url`, that ever shows a key."""
+
+from __future__ import annotations
+
+import sys
+
+from ollamaspace import __version__
+from ollamaspace.access.owner import OwnerKey
+from ollamaspace.config import Settings
+from ollamaspace.config.values import bracketed
+from ollamaspace.engine.state import Kind, Standing
+from ollamaspace.store.data_folder import DataFolder
+
+_ENGINES = {
+    Kind.OLLAMA: "Ollama {version}, started and looked after by this process",
+    Kind.EMBEDDED: "the embedded engine {version}, a small demonstration model; install Ollama for real work",
+    Kind.ADOPTED: "Ollama {version}, found running at {url}; it is used and not looked after",
+    Kind.EXTERNAL: "Ollama {version} at {url}; it is used and not looked after",
+}
+
+
+def address(settings: Settings) -> str:
+    """Where a browser on this machine, or on a Space anywhere, finds the page."""
+    if settings.space_host:
+        return f"https://{settings.space_host}/chat"
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, bracketed(settings.host))  # noqa: S104
+    return f"http://{host}:{settings.port}/chat"
+
+
+def signed_in(settings: Settings, key: str) -> str:
+    """The fragment never leaves the browser: no server, proxy or log sees it."""
+    return f"{address(settings)}#key={key}"
+
+
+def block(settings: Settings, key: OwnerKey, standing: Standing, url: str, folder: DataFolder) -> str:
+    shown = key.text if key.generated else "$OLLAMA_API_KEY"
+    engine = _ENGINES[standing.kind].format(version=standing.version, url=url)
+    lines = [
+        "",
+        f"  OllamaSpace {__version__} is ready. Open",
+        "",
+        f"    {signed_in(settings, key.text) if key.generated else address(settings)}",
+        "",
+        f"  The engine is {engine}.",
+        "  From a program:",
+        "",
+        f'    curl -N {address(settings)}_api -H "Authorization: Bearer {shown}" \\',
+        """      -H 'Content-Type: application/json' -d '{"prompt": "Say hello."}'""",
+        "",
+    ]
+    if not key.generated:
+        lines.insert(4, "    with the key that was set as OLLAMA_API_KEY")
+    if not folder.lasting:
+        lines.append(f"  Nothing can be kept for long: the data folder is {folder.path}, a temporary one.\n")
+    return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    """On stdout, if there still is one."""
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError, AttributeError):
+        sys.stdout = None

@@ -1,0 +1,54 @@
+"""From words to an exit code: 0 clean, 1 failure, 2 usage, 69 no engine or port taken, 73 data folder, 78 settings."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from ollamaspace.cli import doctor, pull, serve, show
+from ollamaspace.cli.arguments import Command, parse
+from ollamaspace.errors import CannotStart, OllamaSpaceError
+
+Run = Callable[[Command], int | Coroutine[Any, Any, int]]
+
+_COMMANDS: dict[str, Run] = {
+    "serve": serve.serve,
+    "doctor": doctor.doctor,
+    "config": show.config,
+    "healthcheck": show.healthcheck,
+    "url": show.url,
+    "pull": pull.pull,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    command = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        outcome = _COMMANDS[command.name](command)
+        return outcome if isinstance(outcome, int) else _run(outcome)
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except OllamaSpaceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: it takes 40 % off the cost of a relayed token."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

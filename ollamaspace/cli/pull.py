@@ -1,0 +1,54 @@
+"""`pull MODEL`: into whatever engine there is, started for the purpose if it is ours and not running."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import replace
+
+from ollamaspace.cli.arguments import Command
+from ollamaspace.cli.engines import Opened, opened
+from ollamaspace.cli.progress import PullTeller
+from ollamaspace.errors import BadRequest, CannotStart
+from ollamaspace.gateway.model_names import fault
+from ollamaspace.logs import set_up
+from ollamaspace.models.catalogue import Catalogue
+from ollamaspace.models.pulls import Pulls
+from ollamaspace.store.data_folder import prepare
+
+
+async def pull(command: Command) -> int:
+    settings = command.settings().settings
+    model = command.model or ""
+    if (why := fault(model)) is not None:
+        raise BadRequest(f"MODEL {why}", "MODEL")
+    finish = set_up(settings.log_format, "warning" if sys.stderr.isatty() else settings.log_level, settings.on_space)
+    try:
+        folder = prepare(settings.data_dir, command.environ)
+        # A running server has an engine at that address already, and it may be any of ours.
+        settings = replace(settings, engine="auto") if settings.engine in ("ollama", "embedded") else settings
+        async with opened(settings, command.environ, folder) as found:
+            return await _pull(found, model, settings.stall)
+    finally:
+        finish()
+
+
+async def _pull(found: Opened, model: str, stall: float) -> int:
+    running = asyncio.create_task(found.engine.run(), name="engine")
+    try:
+        ready = asyncio.create_task(found.engine.ready(within=3600))
+        await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if running.done():
+            await running
+            raise CannotStart("The engine stopped.")
+        pulls = Pulls(found.client, Catalogue(found.client, found.choice.kind, None), stall, PullTeller())
+        progress = pulls.start(model)
+        await pulls.finished()
+        if progress.error is not None:
+            print(f"{model} could not be pulled: {progress.error}", file=sys.stderr)
+            return 1
+        return 0
+    finally:
+        found.engine.stop()
+        await running

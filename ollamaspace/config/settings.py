@@ -1,0 +1,154 @@
+"""The settings of one process: frozen, typed, built once from mappings that are passed in.
+
+Precedence: flag, environment, .env, default. All problems are found before one is reported.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ollamaspace.config.table import SETTINGS, Setting
+from ollamaspace.config.values import EngineAddress, Network, nearest
+from ollamaspace.errors import SettingsError
+
+
+class Origin(enum.Enum):
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    DOTENV = ".env"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Field names are those of the table; seconds for times, bytes for sizes."""
+
+    model: str | None
+    api_key: str | None = field(repr=False)
+    engine_address: EngineAddress
+    origins: tuple[str, ...] | None
+    host: str
+    port: int
+    allowed_hosts: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    engine: str
+    ollama_url: str | None
+    ollama_bin: Path | None
+    expose_engine: bool
+    allow_cloud: bool
+    pull: bool
+    data_dir: Path | None
+    log_format: str
+    log_level: str
+    hold: float
+    first_byte: float
+    stall: float
+    start: float
+    write: float
+    max_body: int
+    max_images: int
+    max_messages: int
+    max_connections: int
+    space_host: str | None
+    """The public name Hugging Face gives a Space; None elsewhere."""
+    on_space: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, where each came from, and what deserves a warning."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    texts: Mapping[str, str | None] = field(repr=False)
+    warnings: tuple[str, ...]
+
+
+def load(flags: Mapping[str, str], environ: Mapping[str, str], dotenv: Mapping[str, str]) -> Loaded:
+    """`flags` by field name, the others by environment name. Raises SettingsError with every problem at once."""
+    problems: list[str] = []
+    found: dict[str, Any] = {}
+    texts: dict[str, str | None] = {}
+    origins: dict[str, Origin] = {}
+    for setting in SETTINGS:
+        try:
+            text, origin = _text(setting, flags, environ, dotenv)
+            texts[setting.name], origins[setting.name] = text, origin
+            found[setting.field] = None if text is None else setting.parse(text)
+        except ValueError as problem:
+            problems.append(f"{setting.name}: {problem}{_given(setting, texts.get(setting.name))}")
+    if problems:
+        raise SettingsError(problems)
+    settings = Settings(**found, space_host=environ.get("SPACE_HOST") or None, on_space=bool(environ.get("SPACE_ID")))
+    if conflicts := _conflicts(settings):
+        raise SettingsError(conflicts)
+    return Loaded(settings, origins, texts, _warnings(environ, dotenv))
+
+
+def _text(
+    setting: Setting, flags: Mapping[str, str], environ: Mapping[str, str], dotenv: Mapping[str, str]
+) -> tuple[str | None, Origin]:
+    if setting.field in flags:
+        return flags[setting.field], Origin.FLAG
+    for mapping, origin in ((environ, Origin.ENVIRONMENT), (dotenv, Origin.DOTENV)):
+        for name in (setting.name, *setting.also):
+            if mapping.get(name, "").strip():
+                return mapping[name].strip(), origin
+            if setting.secret and mapping.get(f"{name}_FILE", "").strip():
+                return _from_file(mapping[f"{name}_FILE"].strip()), Origin.FILE
+    return setting.default, Origin.DEFAULT
+
+
+def _from_file(name: str) -> str:
+    try:
+        return Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        kind = error.strerror if isinstance(error, OSError) else "not text"
+        raise ValueError(f"the file it is to be read from cannot be used ({kind})") from None
+
+
+def _given(setting: Setting, text: str | None) -> str:
+    return "" if text is None or setting.secret else f", not {text[:80]!r}"
+
+
+def _conflicts(settings: Settings) -> list[str]:
+    problems = []
+    if settings.engine == "external" and settings.ollama_url is None:
+        problems.append("OLLAMASPACE_ENGINE: external needs OLLAMASPACE_OLLAMA_URL")
+    if settings.engine in ("ollama", "embedded") and settings.ollama_url is not None:
+        problems.append(f"OLLAMASPACE_OLLAMA_URL: cannot be used with OLLAMASPACE_ENGINE={settings.engine}")
+    if settings.port == settings.engine_address.port and settings.ollama_url is None:
+        problems.append(f"OLLAMASPACE_PORT: {settings.port} is the engine's port (OLLAMA_HOST); choose another")
+    return problems
+
+
+def _warnings(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple[str, ...]:
+    known = {name for setting in SETTINGS for name in (setting.name, *setting.also)}
+    known |= {f"{setting.name}_FILE" for setting in SETTINGS if setting.secret}
+    warnings = []
+    for name in sorted({*environ, *dotenv}):
+        if name.startswith("OLLAMASPACE_") and name not in known:
+            meant = nearest(name, known)
+            warnings.append(f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else ""))
+    return tuple(warnings)
+
+
+def parse_dotenv(text: str) -> dict[str, str]:
+    """Lines of NAME=value; `export`, comments and one pair of quotes are understood, expansion is not."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if not equals or name.strip().startswith("#"):
+            continue
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        else:
+            value = value.partition(" #")[0].strip()
+        found[name.strip()] = value
+    return found

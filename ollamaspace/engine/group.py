@@ -1,0 +1,112 @@
+"""What /proc says of a process group: who lives in it, what it listens on, whom it left behind.
+
+Reads only. Where there is no /proc (macOS) the questions that need it answer None, which callers take for "cannot
+be told". The scans read a file a process, so callers run them in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_PROC = Path("/proc")
+_LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
+
+
+class Entry(NamedTuple):
+    """One line of /proc/PID/stat, as far as we need it."""
+
+    pid: int
+    name: str
+    state: str
+    parent: int
+    group: int
+
+    @property
+    def alive(self) -> bool:
+        """Not a zombie: a dead process whose parent has not asked yet holds nothing any more."""
+        return self.state not in "ZX"
+
+
+def _entry(pid: int) -> Entry | None:
+    try:
+        text = (_PROC / str(pid) / "stat").read_text("ascii", "replace")
+    except OSError:
+        return None
+    # The name stands in brackets and may itself hold brackets and spaces.
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return Entry(pid, head.partition("(")[2], fields[0], int(fields[1]), int(fields[2]))
+
+
+def _entries() -> Iterator[Entry]:
+    for name in os.listdir(_PROC):
+        if name.isdigit() and (entry := _entry(int(name))) is not None:
+            yield entry
+
+
+def members(group: int) -> list[int]:
+    """The live processes of a group."""
+    if _PROC.joinpath("self", "stat").exists():
+        return [entry.pid for entry in _entries() if entry.group == group and entry.alive]
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return []
+    return [group]
+
+
+def children(parent: int) -> list[Entry]:
+    """All children of a process, zombies included."""
+    if not _PROC.joinpath("self", "stat").exists():
+        return []
+    return [entry for entry in _entries() if entry.parent == parent]
+
+
+def _listening_inodes(port: int) -> set[str] | None:
+    found: set[str] = set()
+    readable = False
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (_PROC / "net" / table).read_text("ascii").splitlines()[1:]
+        except OSError:
+            continue
+        readable = True
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(fields[9])
+    return found if readable else None
+
+
+def _sockets(pid: int) -> set[str]:
+    found = set()
+    try:
+        for name in os.listdir(_PROC / str(pid) / "fd"):
+            target = os.readlink(_PROC / str(pid) / "fd" / name)
+            if target.startswith("socket:["):
+                found.add(target[8:-1])
+    except OSError:
+        pass  # it went away, or belongs to another user
+    return found
+
+
+def owns_listener(group: int, port: int) -> bool | None:
+    """Whether whoever listens on `port` belongs to `group`; None where that cannot be told."""
+    inodes = _listening_inodes(port)
+    if inodes is None:
+        return None
+    return any(inodes & _sockets(pid) for pid in members(group))
+
+
+def holder(port: int) -> str | None:
+    """Who listens on `port`, for a person to read: ``ollama (process 4711)``."""
+    inodes = _listening_inodes(port)
+    if not inodes:
+        return None
+    for entry in _entries():
+        if inodes & _sockets(entry.pid):
+            return f"{entry.name} (process {entry.pid})"
+    return "a process of another user"

@@ -1,0 +1,83 @@
+"""Which engine: one named by address, one already running, the `ollama` program, or the embedded one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ollamaspace.config import EngineAddress, Settings
+from ollamaspace.engine import ports
+from ollamaspace.engine.client import EngineClient
+from ollamaspace.engine.state import Kind
+from ollamaspace.errors import NoEngine, PortTaken
+
+_INSTALL = {
+    "linux": "curl -fsSL https://ollama.com/install.sh | sh",
+    "darwin": "brew install ollama",
+}
+_ASK_WITHIN = 1.0  # seconds a server already on the port may take to say its version
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`command` is None for an engine that is not ours to start."""
+
+    kind: Kind
+    url: str
+    address: EngineAddress | None = None
+    command: tuple[str, ...] | None = None
+
+
+async def locate(settings: Settings, environ: Mapping[str, str]) -> Choice:
+    """Raises NoEngine or PortTaken, with what to do about it."""
+    if settings.ollama_url is not None:
+        return Choice(Kind.EXTERNAL, settings.ollama_url)
+    address = settings.engine_address.bound(settings.expose_engine)
+    if not ports.is_free(address):
+        if settings.engine == "auto" and await _answers(address):
+            return Choice(Kind.ADOPTED, address.url)
+        held = f"Port {address.port}, where the engine is to listen, is held by {await ports.holder(address.port)}."
+        raise PortTaken(f"{held} Stop that, or set OLLAMA_HOST to another port.")
+    kind, command = _program(settings, environ)
+    return Choice(kind, address.url, address, command)
+
+
+async def _answers(address: EngineAddress) -> bool:
+    async with EngineClient.open(address.url) as client:
+        return await client.version(_ASK_WITHIN) is not None
+
+
+def _program(settings: Settings, environ: Mapping[str, str]) -> tuple[Kind, tuple[str, ...]]:
+    if settings.engine in ("auto", "ollama"):
+        if program := _ollama(settings.ollama_bin, environ):
+            return Kind.OLLAMA, (program, "serve")
+        if settings.engine == "ollama":
+            raise NoEngine(f"The program `ollama` was not found on PATH. {install_line()}")
+    if embedded_is_installed():
+        return Kind.EMBEDDED, (sys.executable, "-m", "ollamaspace.embedded", "serve")
+    raise NoEngine(f"There is nothing to run models with: no `ollama` on PATH. {install_line()}")
+
+
+def _ollama(given: Path | None, environ: Mapping[str, str]) -> str | None:
+    if given is None:
+        return shutil.which("ollama", path=environ.get("PATH"))
+    if not given.is_file():
+        raise NoEngine(f"OLLAMASPACE_OLLAMA_BIN: there is no program {given}.")
+    if not os.access(given, os.X_OK):
+        raise NoEngine(f"OLLAMASPACE_OLLAMA_BIN: {given} is not executable; try: chmod +x {given}")
+    return str(given.absolute())
+
+
+def embedded_is_installed() -> bool:
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def install_line() -> str:
+    line = _INSTALL.get(sys.platform)
+    how = f"Install Ollama with: {line}" if line else "Install Ollama from https://ollama.com/download"
+    return f"{how} - or the embedded engine with: pip install 'ollamaspace[embedded]'"

@@ -1,0 +1,71 @@
+"""Watches an engine that is not ours: found running, or named by a setting. Never starts, stops or replaces it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ollamaspace.engine.client import EngineClient
+from ollamaspace.engine.output import Output
+from ollamaspace.engine.state import Standing, State
+from ollamaspace.engine.supervisor import Timing
+from ollamaspace.errors import NoEngine
+
+
+class Watcher:
+    """READY or UNREACHABLE, by the same probe as an engine of our own."""
+
+    supervised = False
+
+    def __init__(self, client: EngineClient, standing: Standing, timing: Timing) -> None:
+        self.standing = standing
+        self.output = Output()
+        self._client = client
+        self._timing = timing
+        self._clock = standing.clock
+        self._stop = asyncio.Event()
+
+    async def ready(self, within: float) -> None:
+        await self.standing.ready(within)
+
+    def restart(self, reason: str) -> None:
+        """Nothing: it is somebody else's."""
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def kill(self) -> None:
+        """Nothing: it is somebody else's."""
+
+    async def run(self) -> None:
+        """Raises NoEngine when it could not be reached within the time for the first start."""
+        self.standing.move(State.STARTING)
+        born, misses, delay = self._clock.now(), 0, self._timing.probe_first
+        while not self._stop.is_set():
+            if version := await self._probe():
+                misses, delay = 0, self._timing.probe_every
+                self.standing.version = version
+                if self.standing.state is not State.READY:
+                    self.standing.move(State.READY)
+            else:
+                misses += 1
+                delay = min(delay * self._timing.probe_growth, self._timing.probe_most)
+                self._miss(misses, born)
+            await self._pause(delay)
+        self.standing.move(State.STOPPED)
+
+    def _miss(self, misses: int, born: float) -> None:
+        if not self.standing.been_ready:
+            if self._clock.now() - born >= self._timing.start:
+                raise NoEngine(f"No engine answers at {self._client.base}.")
+        elif misses >= self._timing.misses and self.standing.state is State.READY:
+            self.standing.move(State.UNREACHABLE, "it does not answer")
+
+    async def _probe(self) -> str | None:
+        return await self._client.version(self._clock.real(self._timing.probe_timeout))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(self._clock.real(seconds)):
+                await self._stop.wait()
+        except TimeoutError:
+            return

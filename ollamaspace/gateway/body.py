@@ -1,0 +1,58 @@
+"""Reading the body of a request: announced as JSON, of bounded size, within a bounded time.
+
+Nothing is invited before it is wanted: a caller who asks first (``Expect: 100-continue``) hears yes only here, after
+key, scope, media type and announced length have passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+
+from ollamaspace.errors import BadRequest, BodyTooSlow, NotJson, TooLarge
+
+BODY_SECONDS = 30.0
+
+ASKS_FIRST: web.RequestKey[bool] = web.RequestKey("asks_first", bool)
+"""The caller waits for ``100 Continue`` before it sends the body."""
+
+_JSON = re.compile(r'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?', re.IGNORECASE)
+
+
+def require_json(request: web.Request) -> None:
+    """Also what keeps foreign pages out: a browser sends this type across origins only after asking."""
+    given = request.headers.getall("Content-Type", ())
+    if len(given) != 1 or not _JSON.fullmatch(given[0].strip(" \t")):
+        raise NotJson("The body must be sent as Content-Type: application/json.")
+
+
+async def read_body(request: web.Request, limit: int, within: float = BODY_SECONDS) -> bytes:
+    """At most `limit` bytes, in at most `within` seconds. Raises TooLarge, BodyTooSlow or BadRequest."""
+    if (request.content_length or 0) > limit:
+        raise TooLarge(f"The body has {request.content_length} bytes; at most {limit} are accepted.")
+    try:
+        async with asyncio.timeout(within):
+            await _invite(request)
+            return await _counted(request, limit)
+    except TimeoutError:
+        raise BodyTooSlow(f"The body did not arrive within {within:g} seconds.") from None
+    except web.RequestPayloadError:
+        raise BadRequest("The body breaks the rules of its transfer encoding.") from None
+
+
+async def _invite(request: web.Request) -> None:
+    if request.get(ASKS_FIRST) and request.version == HttpVersion11 and not request.content.total_raw_bytes:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the response itself has not begun
+
+
+async def _counted(request: web.Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(f"The body has more than {limit} bytes.")
+    return bytes(body)

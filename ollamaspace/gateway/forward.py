@@ -1,0 +1,195 @@
+"""The copy loop: from the engine's reply to the reader's response, whole lines as they come.
+
+Nothing is parsed or changed that need not be. Failures are blamed on the side that was being used: only what goes
+wrong while reading is the engine's. A stream that has begun never ends without a final record or an error line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
+
+import aiohttp
+from aiohttp import web
+
+from ollamaspace.dialects import ndjson, refusals
+from ollamaspace.engine.client import EngineClient
+from ollamaspace.errors import EndedEarly, EngineCrashed, EngineError, OllamaSpaceError, ReaderTooSlow
+from ollamaspace.gateway import headers
+from ollamaspace.gateway.streams import Chunked, Relay, Streams
+from ollamaspace.logs import REQUEST_ID
+
+log = logging.getLogger("ollamaspace.gateway")
+
+_MOST_OF_A_REFUSAL = 64 * 1024
+_MOST_OF_A_WHOLE_REPLY = 32 * 1024 * 1024
+
+OUTCOME = web.RequestKey("outcome", str)
+"""How a stream ended, for the access log: `done` or the code of an error."""
+SENT = web.RequestKey("sent", int)
+
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What the copy loop needs to know of whoever keeps the engine."""
+
+    async def ready(self, within: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the engine: `unknown_model` makes the error for a model it does not have."""
+
+    path: str
+    body: bytes
+    unknown_model: Callable[[], Awaitable[OllamaSpaceError]]
+
+
+class Begun(NamedTuple):
+    """A reply that has begun: its first whole lines, and the splitter that holds the rest."""
+
+    reply: aiohttp.ClientResponse
+    lines: ndjson.Lines
+    first: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarder:
+    """Sends calls to the engine and copies what comes back. `hold` is in seconds."""
+
+    client: EngineClient
+    engine: Engine
+    streams: Streams
+    hold: float
+
+    async def stream(self, request: web.Request, call: Call) -> web.StreamResponse:
+        """NDJSON, line by line. Raises OllamaSpaceError as long as nothing was sent."""
+        response = web.StreamResponse(headers=headers.of_stream(ndjson.CONTENT_TYPE))
+        with self.streams.open() as relay:
+            try:
+                with relay.heed():
+                    await self._relay(request, response, call, relay)
+                request[OUTCOME] = "done"
+            except OllamaSpaceError as error:
+                if relay.body is None:
+                    raise
+                request[OUTCOME] = error.code
+                if isinstance(error, ReaderTooSlow):
+                    log.info("dropped a reader: %s", error)
+                    relay.body.abort()
+                    return response
+                log.warning("a stream ended with %s: %s", error.code, error)
+                relay.body.write(ndjson.error_line(error))
+            finally:
+                request[SENT] = relay.body.sent if relay.body else 0
+            await response.write_eof()
+        return response
+
+    async def whole(self, call: Call) -> bytes:
+        """One object, complete. Raises OllamaSpaceError."""
+        with self.streams.open() as relay, relay.heed():
+            return await self._asked_twice(relay, lambda: self._whole(call))
+
+    async def _relay(self, request: web.Request, response: web.StreamResponse, call: Call, relay: Relay) -> None:
+        begun = await self._asked_twice(relay, lambda: self._begin(call))
+        # Closing is what makes the engine stop: it would work on for a reader that merely stops listening.
+        with contextlib.closing(begun.reply):
+            await response.prepare(request)
+            relay.body = Chunked(request)
+            relay.body.write(begun.first)
+            await self._copy(begun, relay)
+        _check_end(begun.lines)
+
+    async def _asked_twice(self, relay: Relay, ask: Callable[[], Awaitable[T]]) -> T:
+        """An engine that dies before anything was sent to the reader is asked once more, silently."""
+        for last_try in (False, True):
+            await self.engine.ready(self.hold)
+            relay.deadline = time.monotonic() + self.streams.first_byte
+            try:
+                return await ask()
+            except EngineCrashed:
+                if last_try:
+                    raise
+                log.info("the engine died before its first byte; asking once more")
+        raise AssertionError("the second try returns or raises")
+
+    async def _begin(self, call: Call) -> Begun:
+        """A reply that has said its first line."""
+        reply = await self._post(call)
+        try:
+            lines = ndjson.Lines()
+            first = b""
+            while not first and lines.error is None and (chunk := await _read(reply.content)):
+                first = lines.feed(chunk)
+            if not first:
+                _check_end(lines)
+            return Begun(reply, lines, first)
+        except BaseException:
+            reply.close()
+            raise
+
+    async def _whole(self, call: Call) -> bytes:
+        reply = await self._post(call)
+        with contextlib.closing(reply):
+            body = b""
+            while chunk := await _read(reply.content):
+                body += chunk
+                if len(body) > _MOST_OF_A_WHOLE_REPLY:
+                    raise EngineError("The engine's answer is too large.")
+        lines = ndjson.Lines()
+        lines.feed(body + b"\n")
+        _check_end(lines)
+        return body
+
+    async def _post(self, call: Call) -> aiohttp.ClientResponse:
+        reply = await self.client.post(call.path, call.body, headers.to_engine(REQUEST_ID.get() or "-"))
+        if reply.status == 200:
+            return reply
+        with contextlib.closing(reply):
+            body = b""
+            while len(body) < _MOST_OF_A_REFUSAL and (chunk := await _read(reply.content)):
+                body += chunk
+        log.info("the engine refused with %d", reply.status)
+        if refusals.is_unknown_model(reply.status, body):
+            raise await call.unknown_model()
+        raise refusals.refusal(reply.status, body)
+
+    async def _copy(self, begun: Begun, relay: Relay) -> None:
+        """The hot path: one turn of this loop a token."""
+        read, lines, body = begun.reply.content.readany, begun.lines, relay.body
+        streams, stall, monotonic = self.streams, self.streams.stall, time.monotonic
+        assert body is not None
+        relay.deadline = monotonic() + stall
+        try:
+            while lines.error is None and (chunk := await read()):
+                relay.deadline = monotonic() + stall
+                streams.stalls_in_a_row = 0
+                if whole := lines.feed(chunk):
+                    body.write(whole)
+        except aiohttp.ClientError as error:
+            raise _crashed() from error
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    try:
+        return await content.readany()
+    except aiohttp.ClientError as error:
+        raise _crashed() from error
+
+
+def _crashed() -> EngineCrashed:
+    return EngineCrashed("The engine stopped in the middle of this answer and is being restarted.")
+
+
+def _check_end(lines: ndjson.Lines) -> None:
+    """Raises for an end that is none."""
+    if lines.error is not None:
+        raise EngineError(refusals.readable(lines.error))
+    if not lines.finished:
+        raise EndedEarly("The answer ended early: the engine closed it without a final line.")

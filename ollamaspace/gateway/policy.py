@@ -1,0 +1,84 @@
+"""Who may do what: the one list of everything that is served. What is not on it does not exist.
+
+Decisions rest on the route that aiohttp matched, never on the text of the path or the Host header, which are whatever
+the caller likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ollamaspace.access.identify import IDENTITY
+from ollamaspace.access.keys import Scope
+from ollamaspace.errors import MethodNotAllowed, NoScope, NotFound
+
+READ = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    methods: tuple[str, ...]
+    path: str
+    """As the router writes it: ``/static/{path}``."""
+    needs: Scope | None
+    """None: everybody may."""
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(READ, "/", None),
+    Rule(READ, "/chat", None),
+    Rule(READ, "/static/{path}", None),
+    Rule(READ, "/healthz", None),
+    Rule(READ, "/readyz", None),
+    Rule(("POST",), "/chat_api", Scope.CHAT),
+    Rule(READ, "/space/status", Scope.CHAT),
+    Rule(READ, "/space/models", Scope.CHAT),
+    Rule(("POST", "DELETE"), "/space/pulls", Scope.MODELS),
+    Rule(READ, "/space/logs", Scope.ADMIN),
+)
+
+_BY_ROUTE = {(method, rule.path): rule for rule in RULES for method in rule.methods}
+
+
+def is_public(request: web.Request) -> bool:
+    rule = _rule_for(request)
+    return rule is not None and rule.needs is None
+
+
+def unlisted(routes: Iterable[web.AbstractRoute]) -> list[str]:
+    """Routes that are served but not listed, which nobody could reach; and the other way round."""
+    served = {(route.method, route.resource.canonical) for route in routes if route.resource is not None}
+    return sorted(" ".join(pair) for pair in served ^ _BY_ROUTE.keys())
+
+
+@web.middleware
+async def routed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Before anybody is asked for a key: is there such a thing at all?"""
+    refused = request.match_info.http_exception
+    if isinstance(refused, web.HTTPMethodNotAllowed):
+        raise MethodNotAllowed(request.method, sorted(refused.allowed_methods))
+    if refused is not None or _rule_for(request) is None:
+        raise NotFound("There is nothing at this address.")
+    return await handler(request)
+
+
+@web.middleware
+async def permit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Lets through whoever has the scope that the matched route needs; stands behind identify."""
+    rule = _rule_for(request)
+    if rule is None:
+        raise NotFound("There is nothing at this address.")
+    if rule.needs is not None:
+        identity = request.get(IDENTITY)
+        if identity is None or rule.needs not in identity.scopes:
+            raise NoScope(f"This key may not do that; it needs the scope {rule.needs}.")
+    return await handler(request)
+
+
+def _rule_for(request: web.Request) -> Rule | None:
+    resource = request.match_info.route.resource
+    return None if resource is None else _BY_ROUTE.get((request.method, resource.canonical))

@@ -1,0 +1,68 @@
+"""Which models there are, and which one is meant when nobody says."""
+
+from __future__ import annotations
+
+from ollamaspace.engine.client import EngineClient, LoadedModel, Model
+from ollamaspace.engine.state import Kind
+from ollamaspace.errors import UnknownModel
+
+PREFERRED = "qwen3:4b"
+EMBEDDED = "smollm2:135m"
+
+
+def full_name(name: str) -> str:
+    """Ollama's own reading: no tag means `latest`, and case does not matter."""
+    name = name.lower()
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+class Catalogue:
+    """Asks the engine each time but for the default model, which is remembered until `forget`."""
+
+    def __init__(self, client: EngineClient, kind: Kind, configured: str | None) -> None:
+        self._client = client
+        self._kind = kind
+        self._configured = configured
+        self._default: str | None = configured
+
+    async def models(self) -> list[Model]:
+        return await self._client.models()
+
+    async def loaded(self) -> list[LoadedModel]:
+        return await self._client.loaded()
+
+    async def default(self) -> str:
+        """The configured one; else the preferred one if it is installed; else the newest. Raises UnknownModel."""
+        if self._default is None:
+            self._default = self._pick(await self.models())
+        if self._default is None:
+            raise UnknownModel(self.wanted or PREFERRED, [])
+        return self._default
+
+    def forget(self) -> None:
+        """Models have come or gone."""
+        self._default = self._configured
+
+    async def unknown(self, name: str) -> UnknownModel:
+        self.forget()
+        return UnknownModel(name, [model.name for model in await self.models()])
+
+    async def missing(self) -> str | None:
+        """The model to pull before anybody can chat; None if there is one, or it is not ours to pull."""
+        installed = {full_name(model.name) for model in await self.models()}
+        if self._configured is not None:
+            return None if full_name(self._configured) in installed else self._configured
+        return self.wanted if not installed else None
+
+    @property
+    def wanted(self) -> str | None:
+        """What is pulled into an engine that has nothing at all."""
+        if self._kind is Kind.EXTERNAL:
+            return None
+        return EMBEDDED if self._kind is Kind.EMBEDDED else PREFERRED
+
+    def _pick(self, models: list[Model]) -> str | None:
+        names = [model.name for model in models]
+        preferred = EMBEDDED if self._kind is Kind.EMBEDDED else PREFERRED
+        able = [model.name for model in models if not model.capabilities or "completion" in model.capabilities]
+        return preferred if preferred in names else next(iter(able or names), None)

@@ -1,0 +1,72 @@
+"""Errors as answers: the one place that speaks HTTP for everything that goes wrong.
+
+/chat_api answers `{"error", "code"}`, our own API under /space RFC 9457, a browser that asks for a page gets one.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import aiohttp_jinja2
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ollamaspace.dialects import ndjson, problem
+from ollamaspace.errors import (
+    BadKey,
+    MethodNotAllowed,
+    NoKey,
+    OllamaSpaceError,
+    TooLarge,
+    reason,
+)
+from ollamaspace.logs import REQUEST_ID
+
+log = logging.getLogger("ollamaspace.web")
+
+
+class Unexpected(OllamaSpaceError):
+    """A fault of ours; what it was stands in the log under the request's id."""
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong here. The log has the details under this request's id.")
+
+
+@web.middleware
+async def errors_as_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except OllamaSpaceError as error:
+        return answer(request, error)
+    except web.HTTPRequestEntityTooLarge:
+        return answer(request, TooLarge("The body is too large."))
+    except web.HTTPException:
+        raise
+    except ConnectionResetError:
+        raise  # the reader left; nobody is there to be told
+    except Exception:  # the last resort: one request must never end the process or show a trace
+        log.exception("unexpected error")
+        return answer(request, Unexpected())
+
+
+def answer(request: web.Request, error: OllamaSpaceError) -> web.Response:
+    response = _body(request, error)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, NoKey | BadKey):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.allowed)
+    if error.status in (408, 413):
+        response.force_close()  # the rest of that body is not worth reading
+    return response
+
+
+def _body(request: web.Request, error: OllamaSpaceError) -> web.Response:
+    if request.path.startswith("/space/"):
+        body = problem.problem(error, REQUEST_ID.get())
+        return web.Response(status=error.status, body=body, content_type=problem.CONTENT_TYPE)
+    if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", ""):
+        shown = {"status": error.status, "title": reason(error.status), "sentence": str(error)}
+        return aiohttp_jinja2.render_template("error.html", request, shown, status=error.status)
+    return web.Response(status=error.status, body=ndjson.error_body(error), content_type="application/json")

@@ -1,0 +1,86 @@
+"""How things stand: for probes without a key, for the page with one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+
+from ollamaspace.engine.client import LoadedModel
+from ollamaspace.engine.output import Output
+from ollamaspace.engine.state import Standing, State
+from ollamaspace.errors import OllamaSpaceError
+from ollamaspace.gateway.streams import Streams
+from ollamaspace.models.catalogue import Catalogue
+from ollamaspace.models.pulls import Pulls
+
+_LOADED_FOR = 1.0  # seconds for which the list of loaded models is not asked for again
+
+
+class Engine(Protocol):
+    standing: Standing
+    output: Output
+
+
+@dataclass(slots=True)
+class Status:
+    engine: Engine
+    catalogue: Catalogue
+    pulls: Pulls
+    streams: Streams
+    _loaded: list[LoadedModel] = field(default_factory=list)
+    _asked: float = float("-inf")
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/space/status", self.status)
+        app.router.add_get("/space/logs", self.logs)
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        checks = {"engine": self.engine.standing.state is State.READY, "accepting": not self.streams.draining}
+        if all(checks.values()):
+            return web.json_response({"status": "ready", "checks": checks})
+        return web.json_response({"status": "not ready", "checks": checks}, status=503, headers={"Retry-After": "2"})
+
+    async def status(self, request: web.Request) -> web.Response:
+        pull = self.pulls.progress
+        return web.json_response(
+            {
+                "engine": self.engine.standing.report(),
+                "loaded": [
+                    {"model": model.model, "context_length": model.context_length} for model in await self._in_memory()
+                ],
+                "pull": pull.report() if pull is not None else None,
+                "default_model": await self._default(),
+            }
+        )
+
+    async def logs(self, request: web.Request) -> web.Response:
+        return web.json_response({"lines": list(self.engine.output.lines)})
+
+    async def _in_memory(self) -> list[LoadedModel]:
+        """A page asks every few seconds and there may be many; the engine is asked once a second at most."""
+        now = time.monotonic()
+        if self.engine.standing.state is not State.READY:
+            return []
+        if now - self._asked >= _LOADED_FOR:
+            self._asked = now
+            try:
+                self._loaded = await self.catalogue.loaded()
+            except OllamaSpaceError:
+                self._loaded = []
+        return self._loaded
+
+    async def _default(self) -> str | None:
+        if self.engine.standing.state is not State.READY:
+            return None
+        try:
+            return await self.catalogue.default()
+        except OllamaSpaceError:
+            return None

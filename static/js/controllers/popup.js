@@ -1,0 +1,52 @@
+/** A panel that a button opens: Escape and a click elsewhere close it, and the focus goes back to the button. */
+
+export class Popup {
+  #button;
+  #panel;
+  #onOpen;
+
+  /** @param {HTMLButtonElement} button @param {HTMLElement} panel @param {() => void} onOpen */
+  constructor(button, panel, onOpen) {
+    this.#button = button;
+    this.#panel = panel;
+    this.#onOpen = onOpen;
+    button.addEventListener("click", () => (this.isOpen ? this.close() : this.open()));
+    panel.addEventListener("keydown", (event) => this.#key(event));
+    button.addEventListener("keydown", (event) => this.#key(event));
+    document.addEventListener("pointerdown", (event) => this.#pointer(event));
+    panel.addEventListener("focusout", (event) => this.#focusLeft(event));
+  }
+
+  get isOpen() {
+    return !this.#panel.hidden;
+  }
+
+  open() {
+    this.#panel.hidden = false;
+    this.#button.setAttribute("aria-expanded", "true");
+    this.#onOpen();
+  }
+
+  close({ focus = true } = {}) {
+    if (!this.isOpen) return;
+    this.#panel.hidden = true;
+    this.#button.setAttribute("aria-expanded", "false");
+    if (focus) this.#button.focus();
+  }
+
+  #key(event) {
+    if (event.key !== "Escape" || !this.isOpen) return;
+    event.stopPropagation();
+    this.close();
+  }
+
+  #pointer(event) {
+    if (!this.isOpen || this.#panel.contains(event.target) || this.#button.contains(event.target)) return;
+    this.close({ focus: false });
+  }
+
+  #focusLeft({ relatedTarget }) {
+    const inside = relatedTarget && (this.#panel.contains(relatedTarget) || this.#button.contains(relatedTarget));
+    if (relatedTarget && !inside) this.close({ focus: false });
+  }
+}

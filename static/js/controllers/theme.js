@@ -1,0 +1,37 @@
+/** Dark or light: as the system says, until the person says otherwise. */
+
+import { setAttribute } from "./parts.js";
+
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+export class Theme {
+  #root = document.documentElement;
+  #button;
+  #onChoose;
+
+  /** @param {HTMLButtonElement} button @param {{chosen: string | null, onChoose: (theme: string) => void}} how */
+  constructor(button, { chosen, onChoose }) {
+    this.#button = button;
+    this.#onChoose = onChoose;
+    if (chosen === "dark" || chosen === "light") this.#root.dataset.theme = chosen;
+    button.addEventListener("click", () => this.#choose(this.#isDark ? "light" : "dark"));
+    DARK.addEventListener("change", () => this.#tell());
+    this.#tell();
+  }
+
+  get #isDark() {
+    return (this.#root.dataset.theme ?? (DARK.matches ? "dark" : "light")) === "dark";
+  }
+
+  #choose(theme) {
+    this.#root.dataset.theme = theme;
+    this.#tell();
+    this.#onChoose(theme);
+  }
+
+  #tell() {
+    const other = this.#isDark ? "Light colours" : "Dark colours";
+    setAttribute(this.#button, "aria-label", other);
+    setAttribute(this.#button, "title", other);
+  }
+}

@@ -1,0 +1,105 @@
+/** One turn in the page: a question, or an answer with its thoughts, its text, what went wrong and its figures. */
+
+import { MarkdownView } from "../lib/markdown/view.js";
+import { isLive } from "../state/conversation.js";
+import { explained } from "../state/failures.js";
+import { count, duration, rate, wholeSeconds } from "../state/words.js";
+import { fromTemplate, part, setAttribute, setText } from "./parts.js";
+import { Thinking } from "./thinking.js";
+
+/** @typedef {import("../state/conversation.js").Turn} Turn */
+
+const REMEDIES = { continue: "Continue", retry: "Try again", "sign-in": "Enter a key", "new-chat": "New chat" };
+
+export class Question {
+  element = fromTemplate("question");
+
+  /** @param {Turn} turn */
+  update(turn) {
+    setText(part(this.element, "text"), turn.text);
+  }
+}
+
+/** Why an answer ended before its time, and what to do; null when it did not. @param {Turn} turn */
+function noticeOf(turn) {
+  const midway = turn.text !== "";
+  if (turn.phase === "failed") return { ...explained(turn.failure, midway), bad: true };
+  if (turn.phase === "stopped") {
+    const says = midway
+      ? "You stopped this answer. What was written is kept."
+      : "You stopped this answer before it began.";
+    return { says, remedy: midway ? "continue" : "retry", bad: false };
+  }
+  if (turn.phase === "done" && turn.ending === "length") {
+    return { says: "The answer reached its length limit.", remedy: "continue", bad: false };
+  }
+  if (turn.phase === "done" && !midway)
+    return { says: "The model answered with nothing.", remedy: "retry", bad: false };
+  return null;
+}
+
+function figuresOf({ figures }) {
+  if (!figures?.tokens) return "";
+  const speed = figures.rate > 0 ? [rate(figures.rate)] : [];
+  const tokens = `${count(figures.tokens)} ${figures.tokens === 1 ? "token" : "tokens"}`;
+  return [tokens, ...speed, `${duration(figures.firstMs)} to first`].join(" · ");
+}
+
+export class Answer {
+  element = fromTemplate("answer");
+
+  #view;
+  #thinking;
+  #model = part(this.element, "model");
+  #prose = part(this.element, "prose");
+  #doing = part(this.element, "doing");
+  #doingText = part(this.element, "doing-text");
+  #notice = part(this.element, "notice");
+  #says = part(this.element, "says");
+  #remedy = part(this.element, "remedy");
+  #actions = part(this.element, "actions");
+  #figures = part(this.element, "figures");
+  #redo = part(this.element, "redo");
+
+  constructor() {
+    this.#view = new MarkdownView(this.#prose);
+    this.#thinking = new Thinking(part(this.element, "thinking"));
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {{last: boolean, says: string, now: number}} around `says`: what is happening while nothing is written
+   */
+  update(turn, { last, says, now }) {
+    const live = isLive(turn);
+    setText(this.#model, turn.model ?? "");
+    setAttribute(this.element, "data-live", live ? "" : null);
+    setAttribute(this.element, "data-last", last ? "" : null);
+    this.#thinking.update(turn, now);
+    if (live) this.#view.update(turn.text);
+    else this.#view.finish(turn.text);
+    this.#prose.hidden = turn.text === "";
+    this.#tellDoing(turn, says, now);
+    this.#tellNotice(live ? null : noticeOf(turn), last);
+    this.#actions.hidden = live;
+    this.#redo.hidden = !last;
+    setText(this.#figures, figuresOf(turn));
+  }
+
+  #tellDoing(turn, says, now) {
+    this.#doing.hidden = turn.phase !== "waiting";
+    if (this.#doing.hidden) return;
+    const waited = now - turn.askedAt;
+    setText(this.#doingText, waited < 2000 ? says : `${says}, ${wholeSeconds(waited)}`);
+  }
+
+  #tellNotice(notice, last) {
+    this.#notice.hidden = notice === null;
+    if (!notice) return;
+    setText(this.#says, notice.says);
+    setAttribute(this.#notice, "data-bad", notice.bad ? "" : null);
+    this.#remedy.hidden = !last || !notice.remedy;
+    setAttribute(this.#remedy, "data-action", notice.remedy);
+    setText(this.#remedy, REMEDIES[notice.remedy] ?? "");
+  }
+}

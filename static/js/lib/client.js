@@ -1,0 +1,79 @@
+/**
+ * The space's API, as far as the page uses it. The only module that calls `fetch`. Addresses are relative to the page,
+ * so that any sub-path works; the key travels in a header and nowhere else.
+ */
+
+import { readObjects } from "./ndjson.js";
+
+/** A request that came to nothing: `code` is the API's word, or `offline` or `lost`. */
+export class RequestFailed extends Error {
+  /** @param {string} code @param {string} message @param {number} [retryAfter] seconds */
+  constructor(code, message, retryAfter) {
+    super(message);
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const STATUS_TIMEOUT_MS = 10_000;
+
+async function failureOf(response) {
+  const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  const body = await response.json().catch(() => ({}));
+  const code = typeof body.code === "string" ? body.code : `http_${response.status}`;
+  // Routes of /space answer in RFC 9457, /chat_api in its own form.
+  const message = [body.error, body.detail, body.title].find((text) => typeof text === "string") ?? "";
+  return new RequestFailed(code, message, Number.isFinite(seconds) ? seconds : undefined);
+}
+
+export class Client {
+  #key = "";
+
+  /** @param {string} key */
+  useKey(key) {
+    this.#key = key;
+  }
+
+  status = () => this.#json("space/status");
+
+  models = () => this.#json("space/models");
+
+  /** @param {string} model */
+  startPull = (model) => this.#send("space/pulls", "POST", { model }, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+
+  cancelPull = () => this.#send("space/pulls", "DELETE", undefined, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+
+  /**
+   * The objects of an answer, as they come. Ends without `done: true` when the connection was lost.
+   * @param {object} body
+   * @param {AbortSignal} signal
+   */
+  async *chat(body, signal) {
+    const response = await this.#send("chat_api", "POST", body, signal);
+    if (response.body) yield* readObjects(response.body);
+  }
+
+  async #json(path) {
+    const response = await this.#send(path, "GET", undefined, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+    return response.json();
+  }
+
+  async #send(path, method, body, signal) {
+    const headers = { Authorization: `Bearer ${this.#key}` };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const response = await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+      referrerPolicy: "no-referrer",
+    }).catch((error) => {
+      if (signal.aborted && signal.reason?.name !== "TimeoutError") throw error;
+      throw new RequestFailed("offline", "");
+    });
+    if (!response.ok) throw await failureOf(response);
+    return response;
+  }
+}

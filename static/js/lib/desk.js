@@ -1,0 +1,121 @@
+/**
+ * The conversation at hand: its events, the answer in the making, and its place in the browser's storage.
+ *
+ * Invariant: at most one generation runs, and it belongs to the conversation that is shown.
+ */
+
+import { empty, isLive, lastTurn, messagesOf, next, restored } from "../state/conversation.js";
+import { newId } from "./conversations.js";
+import { Generation } from "./generation.js";
+
+const SAVE_EVERY_MS = 1000;
+
+export class Desk {
+  /** @type {import("../state/conversation.js").Conversation} */
+  conversation;
+  /** Whether the browser keeps what is written here. */
+  kept = true;
+
+  #client;
+  #shelf;
+  #onChange;
+  #generation = null;
+  #saveTimer = 0;
+
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {import("./conversations.js").Conversations} shelf
+   * @param {(event: {type: string}) => void} onChange
+   */
+  constructor(client, shelf, onChange) {
+    this.#client = client;
+    this.#shelf = shelf;
+    this.#onChange = onChange;
+    this.conversation = shelf.current() ?? empty(newId());
+  }
+
+  get live() {
+    return isLive(lastTurn(this.conversation));
+  }
+
+  /** @param {string} text @param {{model: string, think?: boolean}} how @param {string} [replaces] id of a turn */
+  ask(text, how, replaces) {
+    this.#generate({ type: "asked", text, replaces }, how);
+  }
+
+  /** @param {{model: string, think?: boolean}} how */
+  retry(how) {
+    this.#generate({ type: "retried" }, how);
+  }
+
+  /** @param {{model: string, think?: boolean}} how */
+  goOn(how) {
+    this.#generate({ type: "continued" }, how);
+  }
+
+  stop() {
+    this.#generation?.stop();
+  }
+
+  begin() {
+    this.#leave();
+    this.#show(empty(newId()));
+    this.#shelf.begin(this.conversation.id);
+  }
+
+  /** @param {string} id */
+  open(id) {
+    this.#leave();
+    this.#show(this.#shelf.open(id) ?? empty(newId()));
+  }
+
+  /** Takes up what another tab wrote into the conversation that is shown, unless one of both is still writing. */
+  adopt(name) {
+    const { id } = this.conversation;
+    if (this.live || !this.#shelf.changedElsewhere(name, id)) return;
+    const theirs = this.#shelf.peek(id);
+    if (theirs && !isLive(lastTurn(theirs))) this.open(id);
+  }
+
+  save() {
+    clearTimeout(this.#saveTimer);
+    this.#saveTimer = 0;
+    if (this.conversation.turns.length === 0) return;
+    const { id, kept } = this.#shelf.save(this.conversation);
+    this.kept = kept;
+    if (id !== this.conversation.id) this.conversation = { ...this.conversation, id };
+  }
+
+  #generate(event, { model, think }) {
+    if (this.live) return;
+    const at = performance.now();
+    this.#dispatch({ ...event, id: newId(), model, at });
+    if (!this.live) return;
+    const generation = new Generation((event) => this.#generation === generation && this.#dispatch(event));
+    this.#generation = generation;
+    const body = { model, messages: messagesOf(this.conversation), stream: true };
+    generation.run(this.#client, think === undefined ? body : { ...body, think });
+  }
+
+  #dispatch(event) {
+    this.conversation = next(this.conversation, event);
+    if (this.live && event.type === "wrote") this.#saveTimer ||= setTimeout(() => this.save(), SAVE_EVERY_MS);
+    else this.save();
+    this.#onChange(event);
+  }
+
+  #leave() {
+    if (this.live) {
+      const generation = this.#generation;
+      this.#generation = null;
+      generation?.stop();
+      this.conversation = restored(this.conversation);
+    }
+    if (this.#saveTimer) this.save();
+  }
+
+  #show(conversation) {
+    this.conversation = conversation;
+    this.#onChange({ type: "shown" });
+  }
+}

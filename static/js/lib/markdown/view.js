@@ -1,0 +1,167 @@
+/**
+ * An answer in the page, while it is being written and afterwards. Finished blocks are never touched again; only the
+ * open end is read anew. At the end the whole is read once more, as a late definition may change an early link.
+ *
+ * Invariant: once finished, the nodes are what they would be had the text come in one piece.
+ */
+
+import { closes, isVisible, lexed, openingFence, outdented, parted } from "./blocks.js";
+import { CodeBlock } from "./code.js";
+import { block, listItem, tableRow } from "./nodes.js";
+
+const normal = (text) => (text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text);
+const hasDefinitions = (text) => /^ {0,3}\[[^\]\n]+\]:/m.test(text);
+
+export class MarkdownView {
+  #box;
+  #source = "";
+  /** Where the open end begins in the source. */
+  #at = 0;
+  /** What stands for good, and what stands for the open end: one node a block. */
+  #finished = [];
+  #open = [];
+  /** The open code block, if the open end is one. */
+  #code = null;
+  #complete = false;
+
+  /** @param {HTMLElement} box an empty element that is ours from now on */
+  constructor(box) {
+    this.#box = box;
+  }
+
+  /** Shows text that goes on from what was shown before, or another one. @param {string} text */
+  update(text) {
+    const source = normal(text);
+    if (source === this.#source) return;
+    if (!source.startsWith(this.#source)) this.#clear();
+    this.#source = source;
+    this.#complete = false;
+    if (this.#code && !this.#feedCode()) return;
+    this.#readOpenEnd();
+  }
+
+  /** Shows the whole of a text that is complete. @param {string} text */
+  finish(text) {
+    this.update(text);
+    if (this.#complete) return;
+    this.#complete = true;
+    const tokens = lexed(this.#source).filter(isVisible);
+    const shown = [...this.#finished, ...this.#open];
+    const same = hasDefinitions(this.#source) ? 0 : sameUntil(shown, tokens, isSame);
+    this.#code = null;
+    for (const { node } of shown.slice(same)) node.remove();
+    const rest = tokens.slice(same).map((token) => this.#added(token));
+    this.#finished = [...shown.slice(0, same), ...rest];
+    this.#open = [];
+    this.#at = this.#source.length;
+  }
+
+  #clear() {
+    this.#box.replaceChildren();
+    this.#finished = [];
+    this.#open = [];
+    this.#code = null;
+    this.#at = 0;
+  }
+
+  #readOpenEnd() {
+    const text = this.#source.slice(this.#at);
+    const { finished, open, length } = parted(lexed(text), text);
+    this.#show([...finished, ...open]);
+    this.#finished.push(...this.#open.splice(0, finished.length));
+    this.#at += length;
+    if (length > 0) this.#openCode(this.#source.slice(this.#at));
+    else this.#openCode(text);
+  }
+
+  /** Makes the nodes of the open end those of these tokens, keeping what did not change. */
+  #show(tokens) {
+    tokens.forEach((token, i) => {
+      const shown = this.#open[i];
+      if (!shown) this.#open.push(this.#added(token));
+      else if (!isSame(shown, token)) this.#open[i] = replaced(shown, token);
+    });
+    for (const { node } of this.#open.splice(tokens.length)) node.remove();
+  }
+
+  #added(token) {
+    const node = block(token);
+    this.#box.append(node);
+    return { type: token.type, raw: token.raw, token, node };
+  }
+
+  /** An open fence needs no lexer: its lines are added as they come. */
+  #openCode(text) {
+    const fence = this.#open.length === 1 ? openingFence(text) : null;
+    if (!fence) return;
+    const view = new CodeBlock(fence.lang);
+    this.#code = { fence, view, next: this.#at + fence.body };
+    this.#open[0].node.replaceWith(view.element);
+    this.#open[0] = { type: "open-code", raw: "", token: null, node: view.element };
+    if (this.#feedCode()) this.#readOpenEnd();
+  }
+
+  /** @returns {boolean} whether the fence was closed, so that the lexer takes over again */
+  #feedCode() {
+    const { fence, view } = this.#code;
+    for (;;) {
+      const end = this.#source.indexOf("\n", this.#code.next);
+      if (end < 0) break;
+      const line = this.#source.slice(this.#code.next, end);
+      if (closes(fence, line)) return this.#closeCode(end + 1);
+      view.addLine(outdented(fence, line));
+      this.#code.next = end + 1;
+    }
+    const part = this.#source.slice(this.#code.next);
+    view.showPart(closes(fence, part) ? "" : outdented(fence, part));
+    return false;
+  }
+
+  #closeCode(end) {
+    const [shown] = this.#open.splice(0, 1);
+    this.#finished.push({ ...shown, type: "code", raw: this.#source.slice(this.#at, end).trim() });
+    this.#at = end;
+    this.#code = null;
+    return true;
+  }
+}
+
+const isSame = (a, b) => a.raw === b.raw && a.type === b.type;
+
+const sameUntil = (before, after, same) => {
+  let i = 0;
+  while (i < before.length && i < after.length && same(before[i], after[i])) i++;
+  return i;
+};
+
+const sameCells = (a, b) =>
+  a.length === b.length && a.every((cell, i) => cell.text === b[i].text && cell.align === b[i].align);
+
+/** The node of a block that has grown. A list keeps its items and a table its rows where they are as they were. */
+function replaced(shown, token) {
+  const growing = GROWING[token.type];
+  if (growing && shown.type === token.type && growing(shown.node, shown.token, token)) {
+    return { type: token.type, raw: token.raw, token, node: shown.node };
+  }
+  const node = block(token);
+  shown.node.replaceWith(node);
+  return { type: token.type, raw: token.raw, token, node };
+}
+
+const GROWING = {
+  list: (node, before, after) => {
+    if (before.ordered !== after.ordered || before.start !== after.start || before.loose !== after.loose) return false;
+    const same = sameUntil(before.items, after.items, (a, b) => a.raw === b.raw && a.loose === b.loose);
+    for (const item of [...node.children].slice(same)) item.remove();
+    node.append(...after.items.slice(same).map((item) => listItem(item, 0)));
+    return true;
+  },
+  table: (node, before, after) => {
+    if (!sameCells(before.header, after.header)) return false;
+    const body = node.querySelector("tbody");
+    const same = sameUntil(before.rows, after.rows, sameCells);
+    for (const row of [...body.children].slice(same)) row.remove();
+    body.append(...after.rows.slice(same).map((row) => tableRow(row, "td")));
+    return true;
+  },
+};

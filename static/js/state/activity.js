@@ -1,0 +1,91 @@
+/**
+ * What is happening now, told once for the strip and for the answer that is waited for. Pure: derived from the status
+ * the server gave, the link to it, and the turn in the making.
+ *
+ * @typedef {{kind: string, state: string, since: number, reason: string | null, version: string | null, restarts: number}} Engine
+ * @typedef {{model: string, context_length: number}} Loaded
+ * @typedef {{model: string, status: string, total: number, completed: number, rate: number, error: string | null}} Pull
+ * @typedef {{engine: Engine, loaded: Loaded[], pull: Pull | null, default_model: string | null}} Status
+ * @typedef {{name: string, size: number, capabilities: string[], context_length: number}} Model
+ * @typedef {"good" | "busy" | "wait" | "bad"} Tone
+ * @typedef {{word: string, tone: Tone, detail: string, says: string}} Activity
+ */
+
+import { wholeSeconds } from "./words.js";
+
+/** @type {Record<string, {word: string, tone: Tone, says: string}>} */
+const ENGINE = {
+  ready: { word: "ready", tone: "good", says: "" },
+  starting: { word: "engine starting", tone: "wait", says: "The engine is starting" },
+  backoff: { word: "engine restarting", tone: "wait", says: "The engine is being restarted" },
+  flapping: {
+    word: "engine keeps stopping",
+    tone: "bad",
+    says: "The engine keeps stopping; it is tried again shortly",
+  },
+  stopping: { word: "shutting down", tone: "wait", says: "The space is being shut down" },
+  stopped: { word: "engine stopped", tone: "bad", says: "The engine is stopped" },
+  cannot_run: { word: "engine cannot run", tone: "bad", says: "The engine cannot be run" },
+  unreachable: { word: "engine unreachable", tone: "bad", says: "The engine cannot be reached" },
+};
+
+const UNKNOWN = { word: "connecting", tone: "wait", says: "" };
+const OFFLINE = { word: "offline", tone: "bad", says: "This page cannot reach the space" };
+
+const full = (name) => (name.includes(":") ? name : `${name}:latest`);
+
+/** The window a model was loaded with; 0 while it is not in memory. @param {Status | null} status @param {string} model */
+export const windowOf = (status, model) =>
+  status?.loaded.find((loaded) => full(loaded.model) === full(model))?.context_length ?? 0;
+
+/** @param {Status | null} status @param {boolean} online */
+function engineActivity(status, online) {
+  if (!online) return { ...OFFLINE, detail: "trying again" };
+  if (!status) return { ...UNKNOWN, detail: "" };
+  const known = ENGINE[status.engine.state] ?? { word: status.engine.state, tone: "wait", says: "" };
+  if (known.tone === "good") return { ...known, detail: "" };
+  const { reason, restarts, since } = status.engine;
+  const parts = [reason ?? "", restarts > 0 ? `try ${restarts}` : "", wholeSeconds(since * 1000)];
+  return { ...known, detail: parts.filter(Boolean).join(", ") };
+}
+
+function waitingActivity(status, turn) {
+  if (windowOf(status, turn.model) === 0)
+    return { word: "loading", tone: "busy", says: `Loading ${turn.model} into memory`, detail: "" };
+  return { word: "reading", tone: "busy", says: "Reading your words", detail: "" };
+}
+
+/**
+ * @param {Status | null} status
+ * @param {boolean} online whether the last request reached the server
+ * @param {import("./conversation.js").Turn | undefined} turn the turn in the making
+ * @returns {Activity}
+ */
+export function activity(status, online, turn) {
+  if (turn?.phase === "writing") return { word: "writing", tone: "busy", says: "Writing", detail: "" };
+  if (turn?.phase === "thinking") return { word: "thinking", tone: "busy", says: "Thinking", detail: "" };
+  const engine = engineActivity(status, online);
+  if (turn?.phase !== "waiting") return engine;
+  if (!status && online) return { word: "waiting", tone: "busy", says: "Waiting for the engine", detail: "" };
+  return engine.tone === "good" ? waitingActivity(status, turn) : engine;
+}
+
+/**
+ * A download as figures: how far, and how long still; null where that cannot be known.
+ * @param {Pull} pull
+ */
+export function progress(pull) {
+  const { total, completed, rate } = pull;
+  if (!(total > 0)) return { fraction: null, secondsLeft: null };
+  const secondsLeft = rate > 0 ? Math.max(0, total - completed) / rate : null;
+  return { fraction: Math.min(1, completed / total), secondsLeft };
+}
+
+/** Ollama's words for the steps of a download, as a person would say them. @param {string} step */
+export function pullStep(step) {
+  if (/^pulling manifest/.test(step)) return "Asking for the list of its parts";
+  if (/^pulling /.test(step)) return `Downloading part ${step.slice(8)}`;
+  if (/^verifying/.test(step)) return "Checking what was downloaded";
+  if (/^(writing|removing)/.test(step)) return "Putting it in its place";
+  return step;
+}

@@ -1,0 +1,61 @@
+/**
+ * What went wrong, as a sentence a person would say, and the way out. Policy is this table; where it has no words of
+ * its own, the server's sentence is shown.
+ *
+ * @typedef {"continue" | "retry" | "sign-in" | "new-chat" | ""} Remedy
+ */
+
+const KEPT = " What was written is kept.";
+
+/** `midway` is said when part of the answer is there. @type {Record<string, {says?: string, midway?: string, remedy?: Remedy}>} */
+const FAILURES = {
+  offline: { says: "This page cannot reach the space." },
+  lost: {
+    says: "The connection was lost before the answer came.",
+    midway: "The connection was lost in the middle of this answer.",
+  },
+  page_closed: {
+    says: "The page was closed before the answer came.",
+    midway: "The page was closed in the middle of this answer.",
+  },
+  engine_starting: { says: "The engine is not ready yet." },
+  engine_crashed: {
+    says: "The engine stopped before it could answer and is being restarted.",
+    midway: "The engine stopped in the middle of this answer and is being restarted.",
+  },
+  ended_early: { says: "The engine ended without an answer.", midway: "The engine broke this answer off." },
+  first_byte: { says: "The engine took too long to begin." },
+  stalled: { says: "The engine fell silent.", midway: "The engine fell silent in the middle of this answer." },
+  shutting_down: {
+    says: "The space is being shut down.",
+    midway: "The space was shut down in the middle of this answer.",
+  },
+  queue_full: { says: "Too many people are waiting for the engine right now." },
+  too_many: { says: "Too many requests in a short time." },
+  no_key: { says: "The space asks for a key.", remedy: "sign-in" },
+  bad_key: { says: "The key is no longer valid.", remedy: "sign-in" },
+  no_scope: { says: "This key may not do that.", remedy: "" },
+  too_large: { says: "This conversation has become too long to be sent.", remedy: "new-chat" },
+};
+
+const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
+
+/**
+ * @param {import("./conversation.js").Failure} failure
+ * @param {boolean} midway whether part of the answer is there
+ * @returns {{says: string, remedy: Remedy}}
+ */
+export function explained(failure, midway) {
+  const known = FAILURES[failure.code] ?? {};
+  const theirs = failure.message && sentence(failure.message);
+  const says = (midway && known.midway) || known.says || theirs || "Something went wrong.";
+  const wait = failure.retryAfter ? ` Try again in ${failure.retryAfter} s.` : "";
+  const remedy = known.remedy ?? (midway ? "continue" : "retry");
+  return { says: says + (midway ? KEPT : "") + wait, remedy };
+}
+
+/** Why a key was not taken. @param {import("./conversation.js").Failure} failure */
+export function refused(failure) {
+  if (failure.code === "bad_key" || failure.code === "no_key") return "This is not the key of this space.";
+  return explained(failure, false).says;
+}

@@ -1,0 +1,44 @@
+/**
+ * Figures as a person reads them: numbers with units. Pure.
+ */
+
+const COUNT = new Intl.NumberFormat("en");
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+/** @param {number} n @returns {string} such as `1,270` */
+export const count = (n) => COUNT.format(Math.round(n));
+
+/** @param {number} n @returns {string} such as `1.3k`, for narrow places */
+export function shortCount(n) {
+  if (n < 1000) return String(Math.round(n));
+  const thousands = n / 1000;
+  return `${thousands < 10 ? Number(thousands.toFixed(1)) : Math.round(thousands)}k`;
+}
+
+/** @param {number} n @returns {string} such as `2.5 GB`; decimal, like Ollama's own */
+export function bytes(n) {
+  let unit = 0;
+  let size = n;
+  while (size >= 999.5 && unit < UNITS.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${size < 10 && unit > 1 ? size.toFixed(1) : Math.round(size)} ${UNITS[unit]}`;
+}
+
+/** @param {number} ms @returns {string} such as `0.4 s`, `12 s`, `2 min 5 s`, `1 h 10 min` */
+export function duration(ms) {
+  const seconds = ms / 1000;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** Whole seconds, for what is still running. @param {number} ms */
+export const wholeSeconds = (ms) =>
+  ms < 60_000 ? `${Math.floor(ms / 1000)} s` : duration(Math.floor(ms / 1000) * 1000);
+
+/** @param {number} n tokens a second */
+export const rate = (n) => `${n < 10 ? Number(n.toFixed(1)) : Math.round(n)} tok/s`;

@@ -1,0 +1,1 @@
+"""The tests, and the fake engine they run against."""
