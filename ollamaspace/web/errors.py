@@ -67,6 +67,6 @@ def _body(request: web.Request, error: OllamaSpaceError) -> web.Response:
         body = problem.problem(error, REQUEST_ID.get())
         return web.Response(status=error.status, body=body, content_type=problem.CONTENT_TYPE)
     if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", ""):
-        shown = {"status": error.status, "title": reason(error.status), "sentence": str(error)}
+        shown = {"status": error.status, "reason": reason(error.status), "sentence": str(error)}
         return aiohttp_jinja2.render_template("error.html", request, shown, status=error.status)
     return web.Response(status=error.status, body=ndjson.error_body(error), content_type="application/json")

@@ -73,10 +73,10 @@ def strict(hosts: Hosts) -> Middleware:
             _check_version(request)
             _check_framing(request)
             _check_target(request)
+            hosts.check(request.headers["Host"])
         except BadRequest:
             request[CLOSE] = True
             raise
-        hosts.check(request.headers["Host"])
         if "Content-Encoding" in request.headers:
             raise NotJson("Compressed bodies are not accepted; send the body without Content-Encoding.")
         return await handler(request)

@@ -1,0 +1,151 @@
+"""A small server made of the real front door: every middleware, the real connections, routes that only say they ran."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from ollamaspace.access.identify import identify
+from ollamaspace.access.keys import Identity, Scope, digest, owners_keyring
+from ollamaspace.access.throttle import Throttle
+from ollamaspace.chat.fields import read_chat
+from ollamaspace.gateway.body import read_body, require_json
+from ollamaspace.gateway.policy import is_public, permit, routed
+from ollamaspace.gateway.strict_json import Limits
+from ollamaspace.web import pages
+from ollamaspace.web.connections import Runner
+from ollamaspace.web.cors import Origins, cross_origin
+from ollamaspace.web.errors import errors_as_answers
+from ollamaspace.web.forwarded import ClientAddress, Network
+from ollamaspace.web.security import Armour, protect
+from ollamaspace.web.strict import Hosts, name_request, strict
+from tests.raw_http import Answer, request_bytes, send
+
+KEY = "correct-horse-battery-staple"
+CHAT_ONLY_KEY = "another-horse-battery-staple"
+BEARER = ("Authorization", f"Bearer {KEY}")
+JSON = ("Content-Type", "application/json")
+HOST = ("Host", "127.0.0.1")
+HELLO = json.dumps({"prompt": "hello"}).encode()
+
+
+@dataclass
+class Options:
+    origins: Sequence[str] = ()
+    hosts: Sequence[str] = ("chat.example",)
+    on_space: bool = False
+    trusted: Sequence[Network] = ()
+    most: int = 50
+    header_seconds: float = 5.0
+    body_seconds: float = 5.0
+    limits: Limits = field(default_factory=Limits)
+    throttle: Throttle = field(default_factory=lambda: Throttle(failures_a_minute=1000))
+
+
+@dataclass
+class Door:
+    url: str
+    heard: list[str]
+    """One entry for every handler that ran: its method and path."""
+
+    async def raw(self, payload: bytes, patience: float = 5.0) -> Answer:
+        return await send(self.url, payload, patience)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(self.url.rpartition(":")[2]))
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+    async def until_closed(self, payload: bytes, patience: float = 8.0) -> bytes:
+        """Everything the server says until it closes the connection, which it has to do by itself."""
+        async with self.connection() as (reader, writer), asyncio.timeout(patience):
+            writer.write(payload)
+            try:
+                return await reader.read()
+            except ConnectionResetError:  # it closed with bytes of ours unread
+                return b""
+
+    async def ask(self, method: str, path: str, *headers: tuple[str, str], body: bytes = b"") -> Answer:
+        """Adds a good Host unless one is given."""
+        named = any(name.lower() == "host" for name, _ in headers)
+        return await self.raw(request_bytes(method, path, [*([] if named else [HOST]), *headers], body))
+
+    async def chat(self, *headers: tuple[str, str], body: bytes = HELLO) -> Answer:
+        return await self.ask("POST", "/chat_api", *headers, body=body)
+
+
+@contextlib.asynccontextmanager
+async def front_door(options: Options | None = None) -> AsyncIterator[Door]:
+    options = options or Options()
+    armour = Armour(options.on_space, Origins(options.origins))
+    heard: list[str] = []
+    runner = Runner(_app(options, armour, heard), armour.plain(), options.most, options.header_seconds)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield Door(f"http://127.0.0.1:{site.port}", heard)
+    finally:
+        await runner.cleanup()
+
+
+def _app(options: Options, armour: Armour, heard: list[str]) -> web.Application:
+    reader = Identity("reader", frozenset({Scope.CHAT}))
+    ring = owners_keyring(KEY, [(digest(CHAT_ONLY_KEY.encode()), reader)])
+    app = web.Application(
+        middlewares=[
+            name_request,
+            errors_as_answers,
+            strict(Hosts(options.hosts)),
+            cross_origin(Origins(options.origins)),
+            routed,
+            identify(ring, options.throttle, is_public, ClientAddress(options.trusted), options.on_space),
+            permit,
+        ]
+    )
+    protect(app, armour)
+    _add_routes(app, options, heard)
+    return app
+
+
+def _add_routes(app: web.Application, options: Options, heard: list[str]) -> None:
+    async def say(request: web.Request) -> web.Response:
+        heard.append(f"{request.method} {request.path}")
+        return web.json_response({"ran": request.method})
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"{}\n")
+        return response
+
+    async def chat(request: web.Request) -> web.Response:
+        require_json(request)
+        raw = await read_body(request, options.limits.body, options.body_seconds)
+        found: dict[str, Any] = read_chat(raw, options.limits)
+        heard.append("POST /chat_api")
+        return web.json_response(found)
+
+    async def broken(request: web.Request) -> web.Response:
+        raise ZeroDivisionError("a secret of ours")
+
+    pages.add_routes(app)
+    app.router.add_get("/static/{path:.+}", say)
+    app.router.add_get("/healthz", say)
+    app.router.add_get("/readyz", broken)
+    app.router.add_post("/chat_api", chat)
+    app.router.add_get("/space/status", say)
+    app.router.add_get("/space/models", stream)
+    app.router.add_post("/space/pulls", say)
+    app.router.add_delete("/space/pulls", say)
+    app.router.add_get("/space/logs", say)
+    app.router.add_get("/forgotten", say)

@@ -1,0 +1,159 @@
+"""Connections: those that never ask, those that are too many, and bytes that are no request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+from aiohttp import http_parser
+
+from ollamaspace.errors import CannotStart
+from ollamaspace.web.connections import Sparingly, check_parser
+from tests.front_door import BEARER, HOST, Door, Options, front_door
+from tests.raw_http import request_bytes
+
+IMPATIENT = Options(header_seconds=0.3)
+STATUS = request_bytes("GET", "/space/status", [HOST, BEARER])
+
+
+@pytest.fixture(autouse=True)
+def _fresh_filters() -> Iterator[None]:
+    """Each test starts with the allowance of a minute."""
+    names = ("ollamaspace.web", "aiohttp.server", "asyncio")
+    for name in names:
+        logging.getLogger(name).filters.clear()
+    yield
+    for name in names:
+        logging.getLogger(name).filters.clear()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: y"])
+async def test_a_connection_that_does_not_ask_is_closed(sent: bytes) -> None:
+    async with front_door(IMPATIENT) as door:
+        started = time.monotonic()
+
+        assert await door.until_closed(sent) == b""
+        assert time.monotonic() - started < 3
+
+
+async def test_a_header_that_dribbles_in_does_not_prolong_the_time() -> None:
+    async with front_door(IMPATIENT) as door, door.connection() as (reader, writer):
+        started = time.monotonic()
+        closed = asyncio.create_task(reader.read())
+        writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
+        while not closed.done() and time.monotonic() - started < 5:
+            writer.write(b"y")
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            await asyncio.sleep(0.02)
+        with contextlib.suppress(ConnectionResetError):
+            assert await closed == b""
+        assert time.monotonic() - started < 3
+
+
+async def test_a_connection_that_has_asked_may_rest() -> None:
+    async with front_door(IMPATIENT) as door, door.connection() as (reader, writer):
+        writer.write(STATUS)
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        await reader.readuntil(b'{"ran": "GET"}')
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 2 * IMPATIENT.header_seconds)
+        writer.write(STATUS)
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_many_silent_connections_go_while_a_good_one_is_served() -> None:
+    async with front_door(Options(header_seconds=0.5, most=300)) as door, contextlib.AsyncExitStack() as silent:
+        readers = []
+        for _ in range(200):
+            reader, writer = await silent.enter_async_context(door.connection())
+            writer.write(b"GET / HTTP/1.1\r\nX")
+            readers.append(reader)
+
+        assert (await door.ask("GET", "/space/status", BEARER)).status == 200
+        ended = await asyncio.wait_for(asyncio.gather(*(reader.read() for reader in readers)), 5)
+        assert ended == [b""] * 200
+
+
+async def test_a_connection_too_many_is_told_so_and_room_is_used_again() -> None:
+    async with front_door(Options(most=2)) as door:
+        async with door.connection() as (first, writer), door.connection() as (_, other):
+            for each in (writer, other):
+                each.write(STATUS)
+            assert await first.readline() == b"HTTP/1.1 200 OK\r\n"
+
+            refused = await door.raw(b"")
+            assert (refused.status, refused.header("Retry-After")) == (503, "5")
+            assert json.loads(refused.body)["code"] == "too_many"
+            _assert_armoured(refused.headers)
+        assert await _served_again(door)
+
+
+async def _served_again(door: Door) -> bool:
+    for _ in range(100):
+        if (await door.ask("GET", "/space/status", BEARER)).status == 200:
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def test_bytes_that_are_no_request_get_a_plain_answer_that_tells_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with front_door() as door:
+            answer = await door.raw(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nBad Secret-In-Bytes: x\r\n\r\n")
+
+    assert answer.status == 400
+    assert json.loads(answer.body) == {"error": "This is not a valid HTTP request.", "code": "bad_request"}
+    assert answer.header("Connection") == "close"
+    _assert_armoured(answer.headers)
+    assert "Secret-In-Bytes" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_storm_of_such_bytes_is_a_handful_of_lines(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with front_door() as door:
+            answers = await asyncio.gather(*(door.raw(b"\x16\x03\x01 no request\r\n\r\n") for _ in range(40)))
+
+    assert {answer.status for answer in answers} == {400}
+    assert len([record for record in caplog.records if "not HTTP" in record.getMessage()]) == 10
+
+
+def test_what_was_left_out_is_counted() -> None:
+    now = 0.0
+    sparingly = Sparingly(most=2, clock=lambda: now)
+    records = [logging.LogRecord("x", logging.ERROR, "", 0, "no %s", ("files",), None) for _ in range(6)]
+
+    assert [sparingly.filter(record) for record in records[:5]] == [True, True, False, False, False]
+    now = 60.0
+    assert sparingly.filter(records[5])
+    assert records[5].getMessage() == "no files (3 more like this in the last minute)"
+
+
+def test_the_parser_in_c_of_a_recent_aiohttp_is_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_parser()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(aiohttp, "__version__", "3.14.4")
+        with pytest.raises(CannotStart, match="too old"):
+            check_parser()
+    with monkeypatch.context() as patched:
+        patched.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
+        with pytest.raises(CannotStart, match="parser in C"):
+            check_parser()
+
+
+def _assert_armoured(headers: list[tuple[str, str]]) -> None:
+    sent = dict(headers)
+    assert sent["Server"] == "OllamaSpace"
+    assert sent["X-Content-Type-Options"] == "nosniff"
+    assert sent["Cache-Control"] == "no-store"
+    assert sent["Content-Security-Policy"].startswith("default-src 'none'")
