@@ -25,7 +25,7 @@ STATUS = request_bytes("GET", "/space/status", [HOST, BEARER])
 @pytest.fixture(autouse=True)
 def _fresh_filters() -> Iterator[None]:
     """Each test starts with the allowance of a minute."""
-    names = ("ollamaspace.web", "aiohttp.server", "asyncio")
+    names = ("ollamaspace.web.connections", "aiohttp.server", "asyncio")
     for name in names:
         logging.getLogger(name).filters.clear()
     yield

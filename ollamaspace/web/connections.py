@@ -21,7 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from ollamaspace.errors import CannotStart
 from ollamaspace.gateway.body import ASKS_FIRST
 
-log = logging.getLogger("ollamaspace.web")
+log = logging.getLogger("ollamaspace.web.connections")  # its own, so that quieting it quiets nothing else
 
 HEADER_SECONDS = 10.0
 KEEPALIVE_SECONDS = 75.0  # longer than proxies keep theirs, so that it is never we who close under a request
