@@ -6,6 +6,7 @@ Every change wakes every waiter; a waiter always gets an answer or a deadline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import logging
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from ollamaspace.engine.clock import Clock
 from ollamaspace.errors import EngineStarting, ShuttingDown
 
 log = logging.getLogger("ollamaspace.engine")
+
+_NOTICED_WITHIN = 0.25  # real seconds; a child's end is noticed within a few milliseconds
 
 
 class Kind(enum.StrEnum):
@@ -67,7 +70,8 @@ class Standing:
         level = (
             logging.INFO if state in (State.READY, State.STARTING, State.STOPPED, State.STOPPING) else logging.WARNING
         )
-        log.log(level, "engine %s%s", state.value, f": {reason}" if reason else "")
+        if (state, reason) != (self.state, self.reason):
+            log.log(level, "engine %s%s", state.value, f": {reason}" if reason else "")
         self.state, self.reason, self.since = state, reason, self.clock.now()
         self.resumes_at = None if pause is None else self.since + pause
         self.been_ready = self.been_ready or state is State.READY
@@ -76,6 +80,13 @@ class Standing:
 
     async def changed(self) -> None:
         await self._changed.wait()
+
+    async def doubted(self) -> None:
+        """A connection to the engine broke: give whoever watches it a moment to see whether it is dead."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_NOTICED_WITHIN):
+                while self.state is State.READY:
+                    await self.changed()
 
     async def ready(self, within: float) -> None:
         """Wait up to `within` seconds. Raises EngineStarting, at once when waiting cannot help, or ShuttingDown."""

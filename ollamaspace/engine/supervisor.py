@@ -85,6 +85,9 @@ class Supervisor:
     async def ready(self, within: float) -> None:
         await self.standing.ready(within)
 
+    async def doubted(self) -> None:
+        await self.standing.doubted()
+
     def restart(self, reason: str) -> None:
         """Ask for a restart of an engine that answers but does not work."""
         self._interrupt(reason)
@@ -130,9 +133,11 @@ class Supervisor:
                 await self._watch(process)
             finally:
                 self._judge_run()
+        except _Ended as end:
+            # Said before the group is cleared, which takes a moment: nobody shall be sent to a dead engine meanwhile.
+            self.standing.move(*((State.STOPPING, None) if self._stopping else (State.BACKOFF, str(end))))
+            raise
         finally:
-            if self._stopping:
-                self.standing.move(State.STOPPING)
             await process.stop(self._clock.real(self._grace()))
             self.process = None
 

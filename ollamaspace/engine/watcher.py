@@ -27,6 +27,9 @@ class Watcher:
     async def ready(self, within: float) -> None:
         await self.standing.ready(within)
 
+    async def doubted(self) -> None:
+        await self.standing.doubted()
+
     def restart(self, reason: str) -> None:
         """Nothing: it is somebody else's."""
 

@@ -41,6 +41,8 @@ class Engine(Protocol):
 
     async def ready(self, within: float) -> None: ...
 
+    async def doubted(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -117,6 +119,7 @@ class Forwarder:
                 if last_try:
                     raise
                 log.info("the engine died before its first byte; asking once more")
+                await self.engine.doubted()
         raise AssertionError("the second try returns or raises")
 
     async def _begin(self, call: Call) -> Begun:
