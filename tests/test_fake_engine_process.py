@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ async def child(binary: Path, **environ: str) -> AsyncIterator[asyncio.subproces
         yield process
     finally:
         sweep(binary)
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.communicate()
 
 

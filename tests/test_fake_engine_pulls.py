@@ -44,8 +44,8 @@ async def test_a_pull_adds_the_model(tmp_path: Path) -> None:
 
 
 async def test_a_pull_goes_on_where_its_reader_left(tmp_path: Path) -> None:
-    async with running(tmp_path, pull_time=1.0, pull_interval=0.01) as fake:
-        first = await pull(fake, patience=0.3)
+    async with running(tmp_path, pull_time=0.6, pull_interval=0.01) as fake:
+        first = await pull(fake, patience=0.2)
         await fake.journal.wait_for("reader-left", path="/api/pull")
         await asyncio.sleep(0.05)
         second = await pull(fake)

@@ -91,6 +91,13 @@ async def test_an_ending_strikes_only_so_many_times(tmp_path: Path) -> None:
         assert said(await generate(fake)) == "abcd"
 
 
+async def test_so_many_times_holds_over_restarts(tmp_path: Path) -> None:
+    async with running(tmp_path, **TOKENS, ending="kill", at_token=0, times=1) as fake:
+        assert (await generate(fake)).ending == "cut"
+    async with running(tmp_path, **TOKENS, ending="kill", at_token=0, times=1) as fake:
+        assert said(await generate(fake)) == "abcd"
+
+
 async def test_the_final_line_may_be_missing_doubled_or_followed(tmp_path: Path) -> None:
     async with running(tmp_path, **TOKENS) as fake:
         assert endings(await generate(fake)) == [False] * 4 + [True]
@@ -177,7 +184,7 @@ async def test_bytes_that_are_no_text_go_out_as_they_are(tmp_path: Path) -> None
 
 
 async def test_a_slow_reader_holds_the_generation_back(tmp_path: Path) -> None:
-    async with running(tmp_path, token_count=400, token_bytes=50_000) as fake, reading(fake) as reader:
+    async with running(tmp_path, token_count=160, token_bytes=50_000) as fake, reading(fake) as reader:
         await fake.journal.wait_for("answered")
         await asyncio.sleep(0.05)
         assert not fake.journal.events("finished")

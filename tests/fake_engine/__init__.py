@@ -83,16 +83,18 @@ def change(binary: Path, **scenario: Any) -> None:
 async def running(folder: Path, **scenario: Any) -> AsyncIterator[Running]:
     """Starts it on a free loopback port and waits until it serves; ends with SIGKILL for it and its runner."""
     binary = make_binary(folder, **scenario)
-    port = free_port()
+    book, port = Journal(binary), free_port()
+    served = len(book.events("serving"))
     environ = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "OLLAMA_HOST": f"127.0.0.1:{port}"}
     with (folder / "output.log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(binary, "serve", env=environ, stdout=output, stderr=output)
-    book = Journal(binary)
     try:
-        await book.wait_for("serving", timeout=10)
+        await book.wait_for("serving", timeout=10, count=served + 1)
         yield Running(f"http://127.0.0.1:{port}", port, binary, book, process)
     finally:
         sweep(binary)
+        with suppress(ProcessLookupError):
+            process.kill()  # it may not have come as far as its journal
         await process.wait()
 
 
