@@ -1,15 +1,18 @@
 /** Which model answers: a button and a list, both of which the keyboard works. */
 
-import { bytes, shortCount } from "../state/words.js";
+import { bytes, windowSize } from "../state/words.js";
 import { fromTemplate, part, setText } from "./parts.js";
 import { Popup } from "./popup.js";
 
 /** @param {import("../state/activity.js").Model} model */
+const kindOf = ({ parameters, quantization }) => [parameters, quantization].filter(Boolean).join(" ");
+
+/** @param {import("../state/activity.js").Model} model */
 function factsOf(model) {
-  const window = model.context_length > 0 ? `${shortCount(model.context_length)} context` : "";
+  const window = model.context_length > 0 ? `${windowSize(model.context_length)} context` : "";
   const thinks = model.capabilities.includes("thinking") ? "thinks" : "";
   const sees = model.capabilities.includes("vision") ? "sees" : "";
-  return [model.size > 0 ? bytes(model.size) : "", window, thinks, sees].filter(Boolean).join(" · ");
+  return [kindOf(model), model.size > 0 ? bytes(model.size) : "", window, thinks, sees].filter(Boolean).join(" · ");
 }
 
 export class Picker {
@@ -46,7 +49,7 @@ export class Picker {
     this.#selected = selected;
     const chosen = models?.find((model) => model.name === selected);
     setText(this.#name, selected || (models ? "No model" : "…"));
-    setText(this.#facts, chosen ? bytes(chosen.size) : "");
+    setText(this.#facts, chosen ? kindOf(chosen) || bytes(chosen.size) : "");
     this.#button.disabled = !models?.length;
     this.#button.setAttribute("aria-label", selected ? `Model: ${selected}` : "Model: none");
     this.#fill(models ?? []);

@@ -1,6 +1,6 @@
 /** The strip at the bottom: what the engine is doing, how fast, and how much of its window the conversation fills. */
 
-import { count, duration, rate, shortCount } from "../state/words.js";
+import { count, duration, rate, shortCount, windowSize } from "../state/words.js";
 import { part, setAttribute, setText } from "./parts.js";
 
 const NEARLY_FULL = 0.85;
@@ -37,6 +37,7 @@ export class Strip {
     setAttribute(this.#root, "data-tone", activity.tone);
     setText(this.#word, activity.word);
     setText(this.#detail, activity.detail);
+    // Figures of an answer say nothing about an engine that is gone.
     const calm = activity.tone === "good" || activity.tone === "busy";
     setText(this.#first, calm && figures.firstMs !== undefined ? `${duration(figures.firstMs)} to first token` : "");
     setText(this.#rate, calm && figures.rate > 0 ? rate(figures.rate) : "");
@@ -48,7 +49,7 @@ export class Strip {
     if (this.#context.hidden) return;
     const fraction = Math.min(1, used / window);
     setText(this.#used, `${count(used)} of ${count(window)}`);
-    setText(this.#usedShort, `${shortCount(used)}/${shortCount(window)}`);
+    setText(this.#usedShort, `${shortCount(used)}/${windowSize(window)}`);
     this.#bar.style.setProperty("--filled", `${fraction * 100}%`);
     setAttribute(this.#bar, "data-full", fraction >= NEARLY_FULL ? "" : null);
     setAttribute(this.#bar, "aria-valuemax", String(window));

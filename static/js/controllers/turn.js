@@ -60,6 +60,8 @@ export class Answer {
   #actions = part(this.element, "actions");
   #figures = part(this.element, "figures");
   #redo = part(this.element, "redo");
+  #copy = part(this.element, "copy");
+  #retry = part(this.element, "retry");
 
   constructor() {
     this.#view = new MarkdownView(this.#prose);
@@ -80,9 +82,12 @@ export class Answer {
     else this.#view.finish(turn.text);
     this.#prose.hidden = turn.text === "";
     this.#tellDoing(turn, says, now);
-    this.#tellNotice(live ? null : noticeOf(turn), last);
+    const notice = live ? null : noticeOf(turn);
+    this.#tellNotice(notice, last);
     this.#actions.hidden = live;
+    this.#copy.hidden = turn.text === "";
     this.#redo.hidden = !last;
+    this.#retry.hidden = notice?.remedy === "retry";
     setText(this.#figures, figuresOf(turn));
   }
 

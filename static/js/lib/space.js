@@ -11,6 +11,9 @@ import { Poll } from "./poll.js";
 const CALM_MS = 4000;
 const BUSY_MS = 1000;
 
+/** A model made for embeddings only cannot answer; an engine that tells no capabilities is taken at its word. */
+const canChat = ({ capabilities }) => capabilities.length === 0 || capabilities.includes("completion");
+
 export class Space {
   /** @type {Status | null} */
   status = null;
@@ -61,7 +64,7 @@ export class Space {
 
   async refreshModels() {
     try {
-      this.models = await this.#client.models();
+      this.models = (await this.#client.models()).filter(canChat);
       this.#onChange();
     } catch {
       // The list that is shown stays; the next change of the engine asks again.

@@ -4,9 +4,9 @@
  *
  * @typedef {{kind: string, state: string, since: number, reason: string | null, version: string | null, restarts: number}} Engine
  * @typedef {{model: string, context_length: number}} Loaded
- * @typedef {{model: string, status: string, total: number, completed: number, rate: number, error: string | null}} Pull
+ * @typedef {{model: string, status: string, total: number | null, completed: number, rate: number | null, error: string | null}} Pull
  * @typedef {{engine: Engine, loaded: Loaded[], pull: Pull | null, default_model: string | null}} Status
- * @typedef {{name: string, size: number, capabilities: string[], context_length: number}} Model
+ * @typedef {{name: string, size: number, capabilities: string[], context_length: number, parameters?: string, quantization?: string}} Model
  * @typedef {"good" | "busy" | "wait" | "bad"} Tone
  * @typedef {{word: string, tone: Tone, detail: string, says: string}} Activity
  */
@@ -38,12 +38,20 @@ const full = (name) => (name.includes(":") ? name : `${name}:latest`);
 export const windowOf = (status, model) =>
   status?.loaded.find((loaded) => full(loaded.model) === full(model))?.context_length ?? 0;
 
+/** A download under way is what a ready engine is doing. @param {Pull | null} pull */
+function fetching(pull) {
+  if (!pull || pull.error) return null;
+  const { fraction } = progress(pull);
+  const detail = fraction === null ? pull.model : `${pull.model}, ${Math.floor(fraction * 100)} %`;
+  return { word: "fetching", tone: "good", says: "", detail };
+}
+
 /** @param {Status | null} status @param {boolean} online */
 function engineActivity(status, online) {
   if (!online) return { ...OFFLINE, detail: "trying again" };
   if (!status) return { ...UNKNOWN, detail: "" };
   const known = ENGINE[status.engine.state] ?? { word: status.engine.state, tone: "wait", says: "" };
-  if (known.tone === "good") return { ...known, detail: "" };
+  if (known.tone === "good") return fetching(status.pull) ?? { ...known, detail: "" };
   const { reason, restarts, since } = status.engine;
   const parts = [reason ?? "", restarts > 0 ? `try ${restarts}` : "", wholeSeconds(since * 1000)];
   return { ...known, detail: parts.filter(Boolean).join(", ") };

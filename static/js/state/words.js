@@ -15,6 +15,9 @@ export function shortCount(n) {
   return `${thousands < 10 ? Number(thousands.toFixed(1)) : Math.round(thousands)}k`;
 }
 
+/** @param {number} n @returns {string} such as `4k`: windows come in powers of two, whose k is 1,024 */
+export const windowSize = (n) => (n > 0 && n % 1024 === 0 ? `${n / 1024}k` : shortCount(n));
+
 /** @param {number} n @returns {string} such as `2.5 GB`; decimal, like Ollama's own */
 export function bytes(n) {
   let unit = 0;

@@ -126,9 +126,7 @@ export function tableRow(cells, name) {
 export function table(token) {
   const head = element("thead", "", tableRow(token.header, "th"));
   const body = element("tbody", "", ...token.rows.map((row) => tableRow(row, "td")));
-  const made = element("table", "", head, body);
-  made.setAttribute("dir", "auto");
-  const box = element("div", "table-box", made);
+  const box = element("div", "table-box", element("table", "", head, body));
   box.tabIndex = 0;
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Table");
@@ -157,6 +155,7 @@ const blocks = (tokens, depth) => tokens.map((token) => block(token, depth));
 export function block(token, depth = 0) {
   if (depth >= DEEPEST || !BLOCK[token.type]) return element("p", "as-written", token.raw.trimEnd());
   const made = BLOCK[token.type](token, depth);
-  if (made instanceof Element && !["div", "figure"].includes(made.localName)) made.setAttribute("dir", "auto");
+  // Only the outermost block: inside it an attribute of its own would hide the text from the one that decides.
+  if (depth === 0 && made instanceof Element && made.localName !== "figure") made.setAttribute("dir", "auto");
   return made;
 }
