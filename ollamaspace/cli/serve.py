@@ -21,7 +21,7 @@ from ollamaspace.cli.engines import Opened, opened
 from ollamaspace.cli.progress import PullTeller
 from ollamaspace.config import Settings
 from ollamaspace.engine import ports
-from ollamaspace.engine.process import become_subreaper
+from ollamaspace.engine.orphans import become_subreaper
 from ollamaspace.engine.state import State
 from ollamaspace.errors import OllamaSpaceError, PortTaken
 from ollamaspace.gateway.streams import Streams

@@ -19,6 +19,7 @@ from ollamaspace.errors import EngineCrashed, EngineError
 
 _LIST_WITHIN = 5.0  # seconds; /api/ps may wait for a model that is being unloaded
 _MAX_LIST = 16 * 1024 * 1024
+_MAX_VERSION = 4096
 _MAX_LINE = 8 * 1024 * 1024  # Ollama's own client allows as much (api/client.go, maxBufferSize)
 
 
@@ -68,8 +69,8 @@ class EngineClient:
                 asyncio.timeout(within),
                 self._session.get(f"{self.base}/api/version", allow_redirects=False) as reply,
             ):
-                answer = json.loads(await reply.content.read(4096)) if reply.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+                answer = json.loads(await _up_to(reply, _MAX_VERSION)) if reply.status == 200 else None
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError):  # TimeoutError is an OSError
             return None
         version = answer.get("version") if isinstance(answer, dict) else None
         return version[:80] if isinstance(version, str) and version else None
@@ -114,15 +115,13 @@ class EngineClient:
                 asyncio.timeout(_LIST_WITHIN),
                 self._session.get(self.base + path, allow_redirects=False) as reply,
             ):
-                raw = await reply.content.read(_MAX_LIST) if reply.status == 200 else b""
-                while not reply.content.at_eof() and len(raw) < _MAX_LIST:
-                    raw += await reply.content.read(_MAX_LIST)
+                raw = await _up_to(reply, _MAX_LIST) if reply.status == 200 else b""
             entries = json.loads(raw)["models"]
         except TimeoutError:
             raise EngineError("The engine did not answer in time.") from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise EngineCrashed("The engine cannot be reached.") from error
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise EngineError("The engine answered with something else than a list of models.") from None
         if not isinstance(entries, list):
             return []  # Go writes an empty list as null
@@ -152,6 +151,14 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+async def _up_to(reply: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, as far as it is no longer than `most` bytes; a longer one is no JSON any more."""
+    body = bytearray()
+    while len(body) <= most and (chunk := await reply.content.readany()):
+        body += chunk
+    return bytes(body[:most])
+
+
 async def _lines(reply: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
     rest = b""
     async for chunk in reply.content.iter_any():
@@ -168,7 +175,7 @@ async def _lines(reply: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         line = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         line = None
     if not isinstance(line, dict):
         raise EngineError("The engine sent something else than JSON.")

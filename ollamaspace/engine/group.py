@@ -94,9 +94,12 @@ def _sockets(pid: int) -> set[str]:
 
 
 def owns_listener(group: int, port: int) -> bool | None:
-    """Whether whoever listens on `port` belongs to `group`; None where that cannot be told."""
+    """Whether whoever listens on `port` belongs to `group`; None where that cannot be told.
+
+    A port that answers and that the kernel's table does not show says that the table cannot be trusted (gVisor).
+    """
     inodes = _listening_inodes(port)
-    if inodes is None:
+    if not inodes:
         return None
     return any(inodes & _sockets(pid) for pid in members(group))
 

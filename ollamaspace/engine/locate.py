@@ -38,11 +38,11 @@ async def locate(settings: Settings, environ: Mapping[str, str]) -> Choice:
     if settings.ollama_url is not None:
         return Choice(Kind.EXTERNAL, settings.ollama_url)
     address = settings.engine_address.bound(settings.expose_engine)
-    if not ports.is_free(address):
+    if (obstacle := ports.obstacle(address)) is not None:
         if settings.engine == "auto" and await _answers(address):
             return Choice(Kind.ADOPTED, address.url)
-        held = f"Port {address.port}, where the engine is to listen, is held by {await ports.holder(address.port)}."
-        raise PortTaken(f"{held} Stop that, or set OLLAMA_HOST to another port.")
+        why = await ports.described(address, obstacle)
+        raise PortTaken(f"The engine cannot listen: {why}. Stop that, or set OLLAMA_HOST to another port.")
     kind, command = _program(settings, environ)
     return Choice(kind, address.url, address, command)
 

@@ -8,11 +8,13 @@ An engine whose pipe is full stands still, so bytes are read whatever happens to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from ollamaspace.logs import escaped
 
@@ -28,64 +30,97 @@ _LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING
 _PASSWORD = re.compile(r"(://)[^/\s:@]*:[^/\s@]*@")
 
 
-class Output(asyncio.Protocol):
+class Output:
     """Keeps `lines`, the last 200, over restarts."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.lines: deque[str] = deque(maxlen=_KEPT)
-        self._rest = b""
-        self._cut = False
-        self._tokens, self._filled, self._lost = float(_BURST), time.monotonic(), 0
+        self._clock = clock
+        self._tokens, self._filled, self._lost = float(_BURST), clock(), 0
 
-    async def pipe(self) -> tuple[int, asyncio.ReadTransport]:
-        """A pipe of our own: the write end for the child, and the transport that drains it.
+    async def pipe(self) -> tuple[int, Pipe]:
+        """A pipe of our own for one run: the write end for the child, and what drains it.
 
         Not asyncio's PIPE: a grandchild that inherits that one hangs `wait()` after the child is gone.
         """
         reading, writing = os.pipe()
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: self, os.fdopen(reading, "rb", 0))
-        return writing, transport
-
-    def data_received(self, data: bytes) -> None:
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        for line in whole:
-            self._take(line)
-        if len(self._rest) > _LINE:
-            self._take(self._rest)
-            self._rest, self._cut = b"", True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._rest:
-            self._take(self._rest)
-            self._rest = b""
+        try:
+            _, pipe = await loop.connect_read_pipe(lambda: Pipe(self), os.fdopen(reading, "rb", 0))
+        except BaseException:
+            os.close(writing)
+            raise
+        return writing, pipe
 
     def tail(self, count: int = 10) -> str:
         return "\n".join(list(self.lines)[-count:])
 
-    def _take(self, raw: bytes) -> None:
-        if self._cut:  # the rest of a line of which the beginning has been kept
-            self._cut = False
-            return
-        line = escaped(_PASSWORD.sub(r"\1…@", raw[:_LINE].decode("utf-8", "replace").rstrip("\r")))
-        if not line.strip():
-            return
-        self.lines.append(line)
-        if self._may_log():
-            log.log(_level(line), "%s", line)
+    def take(self, raw: Sequence[bytes]) -> None:
+        """Lines that came at once. Of a flood only the last are looked at: each costs some microseconds."""
+        self._lost += max(0, len(raw) - _KEPT)
+        for one in raw[-_KEPT:]:
+            line = escaped(_PASSWORD.sub(r"\1…@", one[:_LINE].decode("utf-8", "replace").rstrip("\r")))
+            if line.strip():
+                self.lines.append(line)
+                self._log(line)
 
-    def _may_log(self) -> bool:
-        now = time.monotonic()
+    def _log(self, line: str) -> None:
+        level = _level(line)
+        if not log.isEnabledFor(level):
+            return
+        now = self._clock()
         self._tokens = min(float(_BURST), self._tokens + (now - self._filled) * _PER_SECOND)
         self._filled = now
         if self._tokens < 1:
             self._lost += 1
-            return False
+            return
         self._tokens -= 1
         if self._lost:
             log.warning("%d lines of the engine's output were not logged", self._lost)
             self._lost = 0
-        return True
+        log.log(level, "%s", line)
+
+
+class Pipe(asyncio.Protocol):
+    """The reading end for one run of the engine; cuts what comes into lines."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._rest = b""
+        self._cutting = False
+        self._transport: asyncio.BaseTransport | None = None
+        self._at_end = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if whole and self._cutting:  # the rest of a line of which the beginning has been kept
+            del whole[0]
+            self._cutting = False
+        if len(self._rest) > _LINE:
+            if not self._cutting:
+                whole.append(self._rest)
+            self._rest, self._cutting = b"", True
+        self._output.take(whole)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._rest and not self._cutting:
+            self._output.take([self._rest])
+        self._rest = b""
+        if not self._at_end.done():
+            self._at_end.set_result(None)
+
+    async def drained(self, within: float) -> None:
+        """Wait until everybody who could write has closed it and all was read, but not for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await asyncio.shield(self._at_end)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
 
 def _level(line: str) -> int:

@@ -7,78 +7,71 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
-import sys
+import subprocess
+import threading
 import time
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from ollamaspace.engine import group
+from ollamaspace.engine import group, orphans
 from ollamaspace.engine.lifeline import Lifeline
-from ollamaspace.engine.output import Output
+from ollamaspace.engine.output import Output, Pipe
 
 log = logging.getLogger("ollamaspace.engine")
 
 _EMPTY_WITHIN = 5.0  # seconds until a group that got SIGKILL must be empty
 _POLL = 0.02
+_LAST_WORDS_WITHIN = 0.1  # seconds for what an ended engine has left in its pipe
 _OOM_SCORE = 500  # out of memory, the kernel shall take the engine and not its guard
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 class EngineProcess:
-    """A started engine. `group` is the number of its process group, `command` its argument list."""
+    """A started engine. `group` is the number of its process group; `exited` gets its exit code."""
 
-    def __init__(self, process: Process, output: asyncio.ReadTransport, lifeline: Lifeline) -> None:
-        self._process = process
-        self._output = output
+    def __init__(self, child: subprocess.Popen[bytes], pipe: Pipe, lifeline: Lifeline) -> None:
+        self._pipe = pipe
         self._lifeline = lifeline
-        self.group = process.pid
-        self.exited: asyncio.Task[int] = asyncio.create_task(process.wait(), name="engine exit")
+        self.group = child.pid
+        self.exited = _exit_of(child)
 
     @classmethod
     async def spawn(
         cls, command: Sequence[str], environment: Mapping[str, str], output: Output, lifeline: Lifeline
     ) -> EngineProcess:
         """Raises OSError when the program cannot be executed."""
-        writing, transport = await output.pipe()
+        writing, pipe = await output.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                env=environment,
-                stdin=DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                start_new_session=True,
-                # Safe here although threads exist: it makes two system calls and takes no lock.
-                preexec_fn=lifeline.announce,
-            )
+            child = _child(command, environment, writing, lifeline.announce)
         except BaseException:
-            transport.close()
+            pipe.close()
             raise
         finally:
             os.close(writing)
-        _prefer_for_oom(process.pid)
-        return cls(process, transport, lifeline)
+        lifeline.hold(child.pid)
+        _prefer_for_oom(child.pid)
+        return cls(child, pipe, lifeline)
 
     @property
     def ended(self) -> str:
         """How it ended, in words."""
-        code = self._process.returncode
-        if code is None:
+        if not self.exited.done():
             return "is running"
-        if code < 0:
-            return f"was ended by signal {-code}"
-        return f"exited with status {code}"
-
-    async def reap_orphans(self) -> None:
-        await asyncio.to_thread(reap_orphans, {self.group, self._lifeline.pid})
+        code = self.exited.result()
+        return f"was ended by signal {-code}" if code < 0 else f"exited with status {code}"
 
     async def owns(self, port: int) -> bool:
         """Whether the listener on `port` is ours; true where that cannot be told."""
         return await asyncio.to_thread(group.owns_listener, self.group, port) is not False
+
+    async def look_after(self) -> None:
+        """What must be done now and then while it runs."""
+        try:
+            await self._lifeline.tie()
+        except OSError as error:
+            log.error("the engine's processes have no guard: %s", error)
+        await asyncio.to_thread(orphans.reap, self._known)
 
     async def stop(self, grace: float) -> None:
         """SIGTERM to the group, `grace` seconds (of real time), SIGKILL, then wait until nobody is left."""
@@ -91,21 +84,29 @@ class EngineProcess:
     async def clear(self) -> None:
         """End whatever is left of the group, runners of a dead engine included. Returns when it is empty."""
         deadline = time.monotonic() + _EMPTY_WITHIN
-        while True:
-            self.kill()
-            await asyncio.wait({self.exited}, timeout=_POLL)
-            left = await asyncio.to_thread(group.members, self.group)
-            adopted = await asyncio.to_thread(_end_strangers, {self.group, self._lifeline.pid})
-            if self.exited.done() and not left and not adopted:
-                break
+        while left := await self._left():
             if time.monotonic() > deadline:
-                log.error("processes of the engine do not end: %s", left or adopted)
+                log.error("processes of the engine do not end: %s", left)
                 break
+            await asyncio.sleep(_POLL)
         self._lifeline.forget()
-        self._output.close()
+        await self._pipe.drained(_LAST_WORDS_WITHIN)
+        self._pipe.close()
+
+    async def _left(self) -> list[int]:
+        """Kill them all; who is still there."""
+        self.kill()
+        left = await asyncio.to_thread(group.members, self.group)
+        running = [] if self.exited.done() else [self.group]
+        # Last: only when the group is dead has everything that left it fallen to us.
+        return [*left, *running, *await asyncio.to_thread(orphans.end, self._known)]
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
+
+    @property
+    def _known(self) -> set[int | None]:
+        return {self.group, self._lifeline.pid}
 
     def _signal(self, number: signal.Signals) -> None:
         # Gone, or (macOS) only zombies left.
@@ -113,34 +114,42 @@ class EngineProcess:
             os.killpg(self.group, number)
 
 
+def _child(
+    command: Sequence[str], environment: Mapping[str, str], writing: int, announce: Callable[[], None]
+) -> subprocess.Popen[bytes]:
+    """Not the event loop's way to start a process: uvloop calls `announce` before the child has a group of its own,
+    and its execvp gives a program that the kernel refuses to the shell, which runs what it can of it."""
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=writing,
+        start_new_session=True,
+        # Safe here although threads exist: it makes two system calls and takes no lock.
+        preexec_fn=announce,
+    )
+
+
+def _exit_of(child: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """Its exit code, as soon as the kernel says so: a thread waits, because not every system has pidfds."""
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[int] = loop.create_future()
+
+    def tell(code: int) -> None:
+        if not exited.done():
+            exited.set_result(code)
+
+    def wait() -> None:
+        code = child.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+            loop.call_soon_threadsafe(tell, code)
+
+    threading.Thread(target=wait, name="engine exit", daemon=True).start()
+    return exited
+
+
 def _prefer_for_oom(pid: int) -> None:
     # No /proc, or the child is gone already.
     with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
         file.write(str(_OOM_SCORE))
-
-
-def become_subreaper() -> None:
-    """Let orphans of the engine, also those that left its group, become our children, so that they can be ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def reap_orphans(known: set[int]) -> None:
-    """Ask after dead children that we did not start; nobody else would, and they would stay zombies."""
-    for entry in group.children(os.getpid()):
-        if entry.pid not in known and not entry.alive:
-            with contextlib.suppress(OSError):
-                os.waitpid(entry.pid, os.WNOHANG)
-
-
-def _end_strangers(known: set[int]) -> list[int]:
-    """Kill and reap orphans that came to us as subreaper or as process 1. Returns those still alive.
-
-    Known children are left to asyncio, which waits for them itself.
-    """
-    alive = [entry.pid for entry in group.children(os.getpid()) if entry.pid not in known and entry.alive]
-    for pid in alive:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-    reap_orphans(known)
-    return alive

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from ollamaspace.engine.clock import Clock
@@ -78,8 +79,9 @@ class Standing:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def changed(self) -> None:
-        await self._changed.wait()
+    def changed(self) -> Coroutine[None, None, object]:
+        """Await it for the next change after this call, whenever the awaiting begins."""
+        return self._changed.wait()
 
     async def doubted(self) -> None:
         """A connection to the engine broke: give whoever watches it a moment to see whether it is dead."""

@@ -8,6 +8,7 @@ process, watches it, and after its end clears its group before the next start. O
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import random
 from collections import deque
@@ -25,6 +26,9 @@ from ollamaspace.engine.state import Standing, State
 from ollamaspace.errors import NoEngine
 
 log = logging.getLogger("ollamaspace.engine")
+
+# What may be different in a moment; everything else says that the program cannot be run at all.
+_PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,15 @@ class Launch:
 
 
 class _Ended(Exception):
-    """This run is over; the text says why."""
+    """This run is over; the text says why. `state` is what comes next, where that is not a matter of counting."""
+
+    def __init__(self, reason: str, state: State | None = None) -> None:
+        super().__init__(reason)
+        self.state = state
 
 
 class Supervisor:
-    """One engine, restarted for as long as the process lives."""
+    """One engine, restarted for as long as the process lives. Made inside the running loop."""
 
     supervised = True
 
@@ -80,7 +88,7 @@ class Supervisor:
         self._deaths: deque[float] = deque(maxlen=timing.flap_runs)
         self._flapping = False
         self._stopping = False
-        self._wake: asyncio.Future[str] | None = None
+        self._wake: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def ready(self, within: float) -> None:
         await self.standing.ready(within)
@@ -89,8 +97,9 @@ class Supervisor:
         await self.standing.doubted()
 
     def restart(self, reason: str) -> None:
-        """Ask for a restart of an engine that answers but does not work."""
-        self._interrupt(reason)
+        """Ask for a restart of an engine that answers but does not work; one that is down needs no asking."""
+        if self.standing.state is State.READY:
+            self._interrupt(reason)
 
     def stop(self) -> None:
         """Ask for the end: `run` returns once the group is empty."""
@@ -104,51 +113,51 @@ class Supervisor:
 
     async def run(self) -> None:
         """Raises NoEngine when the engine has never been ready within the time for the first start."""
-        lifeline = await Lifeline.open()
+        lifeline = Lifeline()
         try:
             while not self._stopping:
-                try:
-                    await self._one_run(lifeline)
-                except _Ended as end:
-                    await self._pause(str(end))
-                except OSError as error:
-                    await self._cannot_run(error)
+                await self._one_run(lifeline)
         finally:
             self.standing.move(State.STOPPED)
             await lifeline.close()
 
     async def _one_run(self, lifeline: Lifeline) -> None:
-        self._wake = asyncio.get_running_loop().create_future()
-        if self._stopping:
-            return
         self.standing.move(State.STARTING)
-        launch = self._launch
-        if not ports.is_free(launch.address):
-            raise _Ended(f"port {launch.address.port} is held by {await ports.holder(launch.address.port)}")
-        self.process = process = await EngineProcess.spawn(launch.command, launch.environment, self.output, lifeline)
         try:
+            self.process = process = await self._spawn(lifeline)
             await self._until_ready(process)
             self.standing.move(State.READY)
-            try:
-                await self._watch(process)
-            finally:
-                self._judge_run()
+            await self._watch(process)
         except _Ended as end:
             # Said before the group is cleared, which takes a moment: nobody shall be sent to a dead engine meanwhile.
-            self.standing.move(*((State.STOPPING, None) if self._stopping else (State.BACKOFF, str(end))))
-            raise
+            self._fall(end)
         finally:
-            await process.stop(self._clock.real(self._grace()))
-            self.process = None
+            if self.process is not None:
+                await self.process.stop(self._clock.real(self._grace()))
+                self.process = None
+        self._give_up_in_time()
+        await self._rest()
+
+    async def _spawn(self, lifeline: Lifeline) -> EngineProcess:
+        launch = self._launch
+        if (obstacle := ports.obstacle(launch.address)) is not None:
+            log.warning("the engine cannot listen: %s", await ports.described(launch.address, obstacle))
+            raise _Ended("its port cannot be had")
+        try:
+            await lifeline.tie()
+            return await EngineProcess.spawn(launch.command, launch.environment, self.output, lifeline)
+        except OSError as error:
+            log.warning("%s cannot be run: %s", launch.command[0], error)
+            passing = error.errno in _PASSING
+            reason = f"its program cannot be run: {error.strerror or error}"
+            raise _Ended(reason, None if passing else State.CANNOT_RUN) from error
 
     async def _until_ready(self, process: EngineProcess) -> None:
         """Ready: our child is alive, /api/version gives a version, the listener is ours, the child is still alive."""
-        deadline = self._clock.now() + self._timing.start
-        if not self.standing.been_ready:
-            deadline = self._born + self._timing.start
+        deadline = (self._clock.now() if self.standing.been_ready else self._born) + self._timing.start
         delay = self._timing.probe_first
-        while self._clock.now() < deadline:
-            version = await self._probe(process)
+        while (left := deadline - self._clock.now()) > 0:
+            version = await self._probe(process, min(left, self._timing.probe_timeout))
             if version and await process.owns(self._launch.address.port) and not process.exited.done():
                 self.standing.version = version
                 return
@@ -161,17 +170,16 @@ class Supervisor:
         misses = 0
         while misses < self._timing.misses:
             await self._sleep(self._timing.probe_every, process)
-            await process.reap_orphans()
-            misses = 0 if await self._probe(process) else misses + 1
+            await process.look_after()
+            misses = 0 if await self._probe(process, self._timing.probe_timeout) else misses + 1
             if self._flapping and self._clock.now() - self.standing.since >= self._timing.flap_window:
                 self._flapping = False
                 self._deaths.clear()
         raise _Ended("it stopped answering")
 
-    async def _probe(self, process: EngineProcess) -> str | None:
+    async def _probe(self, process: EngineProcess, within: float) -> str | None:
         """The engine's version, if it gives one; the end of the process or a wish of ours cuts the wait short."""
-        assert self._wake is not None
-        asking = asyncio.create_task(self._client.version(self._clock.real(self._timing.probe_timeout)))
+        asking = asyncio.create_task(self._client.version(self._clock.real(within)), name="probe")
         try:
             waited: set[asyncio.Future[Any]] = {asking, process.exited, self._wake}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -179,62 +187,44 @@ class Supervisor:
         finally:
             asking.cancel()
 
-    async def _sleep(self, seconds: float, process: EngineProcess | None = None) -> None:
+    async def _sleep(self, seconds: float, process: EngineProcess) -> None:
         """Raises _Ended early when the process ends or somebody asks for something."""
-        assert self._wake is not None
-        waited: set[asyncio.Future[Any]] = {self._wake}
-        if process is not None:
-            waited.add(process.exited)
+        waited: set[asyncio.Future[Any]] = {self._wake, process.exited}
         await asyncio.wait(waited, timeout=self._clock.real(seconds), return_when=asyncio.FIRST_COMPLETED)
         if self._wake.done():
             raise _Ended(self._wake.result())
-        if process is not None and process.exited.done():
+        if process.exited.done():
             raise _Ended(f"it {process.ended}")
 
     def _interrupt(self, reason: str) -> None:
-        if self._wake is not None and not self._wake.done():
+        if not self._wake.done():
             self._wake.set_result(reason)
+
+    def _fall(self, end: _Ended) -> None:
+        """Decide what comes after a run, and say so. A wish that was heard is over; only that to stop stays."""
+        if self._stopping:
+            self.standing.move(State.STOPPING)
+            return
+        self._wake = asyncio.get_running_loop().create_future()
+        if self.standing.state is State.READY:
+            self._judge_run()
+        reason = str(end)
+        if end.state is not None:
+            self.standing.move(end.state, reason, self._timing.cannot_run_pause)
+        elif self._flapping:
+            reason = f"it stopped {self._timing.flap_runs} times in a short while; the last time, {reason}"
+            self.standing.move(State.FLAPPING, reason, self._timing.flap_pause)
+        else:
+            self.standing.move(State.BACKOFF, reason, self._delay())
 
     def _judge_run(self) -> None:
         """After a run that had been ready: forget earlier failures, or notice that this keeps happening."""
         now = self._clock.now()
-        if now - self.standing.since >= self._timing.steady:
-            self._failures = 0
-        else:
-            self._failures = max(1, self._failures)
-        if not self._stopping:
-            self._deaths.append(now)
+        steady = now - self.standing.since >= self._timing.steady
+        self._failures = 0 if steady else max(1, self._failures)
+        self._deaths.append(now)
         if len(self._deaths) == self._timing.flap_runs and now - self._deaths[0] <= self._timing.flap_window:
             self._flapping = True
-
-    async def _pause(self, reason: str) -> None:
-        if self._stopping:
-            return
-        delay = self._delay()
-        if not self.standing.been_ready and self._clock.now() + delay >= self._born + self._timing.start:
-            raise NoEngine(self._last_words(reason))
-        if self._flapping:
-            reason = f"it stopped {self._timing.flap_runs} times in a minute"
-            await self._wait(State.FLAPPING, reason, self._timing.flap_pause)
-        else:
-            await self._wait(State.BACKOFF, reason, delay)
-        self.standing.restarts += self.standing.been_ready
-
-    async def _cannot_run(self, error: OSError) -> None:
-        reason = f"{self._launch.command[0]} cannot be run: {error.strerror or error}"
-        if not self.standing.been_ready:
-            raise NoEngine(reason) from error
-        await self._wait(State.CANNOT_RUN, reason, self._timing.cannot_run_pause)
-
-    async def _wait(self, state: State, reason: str, pause: float) -> None:
-        self.standing.move(state, reason, pause)
-        self._wake = asyncio.get_running_loop().create_future()
-        if self._stopping:
-            return
-        try:
-            await self._sleep(pause)
-        except _Ended:
-            log.debug("woken while waiting to restart")
 
     def _delay(self) -> float:
         """0 after a healthy run, else 0.5, 1, 2, 4 … 30 s with a little chance added."""
@@ -245,9 +235,23 @@ class Supervisor:
         delay = min(self._timing.backoff * 2.0 ** min(doublings, 16), self._timing.backoff_most)
         return delay * random.uniform(1, 1.25)  # noqa: S311 - spreading, not a secret
 
+    def _give_up_in_time(self) -> None:
+        """Raises NoEngine when it never was ready and no further try can begin within the time for the first start."""
+        standing = self.standing
+        if self._stopping or standing.been_ready:
+            return
+        if standing.state is State.CANNOT_RUN or (standing.resumes_at or 0) >= self._born + self._timing.start:
+            said = self.output.tail()
+            words = f"The engine did not become ready: {standing.reason}."
+            raise NoEngine(words + (f" Its last words:\n{said}" if said else ""))
+
+    async def _rest(self) -> None:
+        """Until the next try; cut short by `stop` alone."""
+        pause = (self.standing.resumes_at or 0) - self._clock.now()
+        if pause > 0:
+            await asyncio.wait({self._wake}, timeout=self._clock.real(pause))
+        if not self._stopping:
+            self.standing.restarts += self.standing.been_ready
+
     def _grace(self) -> float:
         return self._timing.stop_shutdown if self._stopping else self._timing.stop_restart
-
-    def _last_words(self, reason: str) -> str:
-        said = self.output.tail()
-        return f"The engine did not become ready: {reason}." + (f" Its last words:\n{said}" if said else "")

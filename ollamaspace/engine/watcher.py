@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ollamaspace.engine import orphans
 from ollamaspace.engine.client import EngineClient
 from ollamaspace.engine.output import Output
 from ollamaspace.engine.state import Standing, State
@@ -54,6 +55,7 @@ class Watcher:
                 delay = min(delay * self._timing.probe_growth, self._timing.probe_most)
                 self._miss(misses, born)
             await self._pause(delay)
+            await asyncio.to_thread(orphans.reap)
         self.standing.move(State.STOPPED)
 
     def _miss(self, misses: int, born: float) -> None:
