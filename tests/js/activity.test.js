@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { activity, progress, pullStep, windowOf } from "../../static/js/state/activity.js";
+
+const engine = (state, more = {}) => ({
+  kind: "ollama",
+  state,
+  since: 3,
+  reason: null,
+  version: "1",
+  restarts: 0,
+  ...more,
+});
+const status = (state = "ready", loaded = ["m:latest"], more = {}) => ({
+  engine: engine(state, more),
+  loaded: loaded.map((model) => ({ model, context_length: 4096 })),
+  pull: null,
+  default_model: "m",
+});
+const turn = (phase) => ({ id: "a", role: "assistant", text: "", model: "m", phase });
+
+for (const [name, given, word, tone] of [
+  ["nothing known yet", [null, true, undefined], "connecting", "wait"],
+  ["no way to the server", [status(), false, undefined], "offline", "bad"],
+  ["ready", [status(), true, undefined], "ready", "good"],
+  ["waiting without a status", [null, true, turn("waiting")], "waiting", "busy"],
+  ["waiting for the engine", [status("starting"), true, turn("waiting")], "engine starting", "wait"],
+  ["loading the model", [status("ready", []), true, turn("waiting")], "loading", "busy"],
+  ["reading the prompt", [status(), true, turn("waiting")], "reading", "busy"],
+  ["thinking", [status(), true, turn("thinking")], "thinking", "busy"],
+  ["writing, whatever the status said last", [status("backoff"), false, turn("writing")], "writing", "busy"],
+  ["restarting", [status("backoff"), true, undefined], "engine restarting", "wait"],
+  ["flapping", [status("flapping"), true, undefined], "engine keeps stopping", "bad"],
+  ["cannot run", [status("cannot_run"), true, undefined], "engine cannot run", "bad"],
+  ["unreachable", [status("unreachable"), true, undefined], "engine unreachable", "bad"],
+  ["a state this page does not know", [status("dreaming"), true, undefined], "dreaming", "wait"],
+]) {
+  test(`is told: ${name}`, () => {
+    const found = activity(...given);
+    assert.deepEqual([found.word, found.tone], [word, tone]);
+    if (given[2]?.phase === "waiting") assert.notEqual(found.says, "", "whoever waits is told why");
+  });
+}
+
+test("a restart tells its reason, how often, and for how long", () => {
+  const found = activity(status("backoff", [], { reason: "stopped with signal 9", restarts: 2 }), true, undefined);
+  assert.equal(found.detail, "stopped with signal 9, try 2, 3 s");
+});
+
+test("a download is what a ready engine is doing", () => {
+  const pull = { model: "q", status: "pulling x", total: 200, completed: 50, rate: 10, error: null };
+  const found = activity({ ...status(), pull }, true, undefined);
+  assert.deepEqual([found.word, found.detail], ["fetching", "q, 25 %"]);
+  assert.equal(activity({ ...status(), pull: { ...pull, error: "no" } }, true, undefined).word, "ready");
+});
+
+test("a model without a tag is its latest", () => {
+  assert.equal(windowOf(status(), "m"), 4096);
+  assert.equal(windowOf(status(), "m:1b"), 0);
+  assert.equal(windowOf(null, "m"), 0);
+});
+
+test("progress is unknown where there are no figures", () => {
+  const pull = { model: "q", status: "", total: null, completed: 0, rate: null, error: null };
+  assert.deepEqual(progress(pull), { fraction: null, secondsLeft: null });
+  assert.deepEqual(progress({ ...pull, total: 100, completed: 40 }), { fraction: 0.4, secondsLeft: null });
+  assert.deepEqual(progress({ ...pull, total: 100, completed: 40, rate: 20 }), { fraction: 0.4, secondsLeft: 3 });
+  assert.equal(progress({ ...pull, total: 100, completed: 140 }).fraction, 1);
+});
+
+test("the steps of a download are told in words", () => {
+  assert.equal(pullStep("pulling manifest"), "Asking for the list of its parts");
+  assert.equal(pullStep("pulling 3e4cb1417446"), "Downloading part 3e4cb1417446");
+  assert.equal(pullStep("something new"), "something new");
+});

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { explained, refused } from "../../static/js/state/failures.js";
+
+const CODES = [
+  ..."bad_request no_key bad_key no_scope unknown_model too_large not_json engine_starting engine_crashed".split(" "),
+  ..."engine_error ended_early first_byte stalled queue_full too_many shutting_down".split(" "),
+  ..."offline lost page_closed http_500".split(" "),
+];
+
+for (const code of CODES) {
+  test(`${code} is a sentence with a way out`, () => {
+    for (const midway of [true, false]) {
+      const { says } = explained({ code, message: "" }, midway);
+      assert.match(says, /^[A-Z].*\.$/);
+      assert.equal(says.includes("is kept"), midway);
+    }
+  });
+}
+
+test("what is begun can be continued, what is not can be tried again", () => {
+  assert.equal(explained({ code: "engine_crashed", message: "" }, true).remedy, "continue");
+  assert.equal(explained({ code: "engine_crashed", message: "" }, false).remedy, "retry");
+  assert.equal(explained({ code: "bad_key", message: "" }, true).remedy, "sign-in");
+  assert.equal(explained({ code: "too_large", message: "" }, false).remedy, "new-chat");
+  assert.equal(explained({ code: "no_scope", message: "" }, false).remedy, "");
+});
+
+test("the server's own words are shown where the page has none", () => {
+  const failure = { code: "bad_request", message: "messages[2].role must be one of: user, assistant" };
+  assert.equal(explained(failure, false).says, "messages[2].role must be one of: user, assistant.");
+});
+
+test("when to try again is said", () => {
+  assert.match(explained({ code: "queue_full", message: "", retryAfter: 7 }, false).says, /Try again in 7 s\.$/);
+});
+
+test("a name that every object has is not a code", () => {
+  assert.equal(explained({ code: "constructor", message: "" }, false).says, "Something went wrong.");
+});
+
+test("a refused key is told from a server that is away", () => {
+  assert.equal(refused({ code: "bad_key", message: "" }), "This is not the key of this space.");
+  assert.equal(refused({ code: "offline", message: "" }), "This page cannot reach the space.");
+});

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { figuresOf, selectedModel, thinks } from "../../static/js/state/page.js";
+
+const models = ["new", "old"].map((name) => ({
+  name,
+  size: 1,
+  capabilities: name === "old" ? ["thinking"] : [],
+  context_length: 0,
+}));
+const status = { loaded: [{ model: "old", context_length: 2048 }], default_model: "old" };
+const done = {
+  role: "assistant",
+  phase: "done",
+  figures: { promptTokens: 100, tokens: 20, rate: 30, firstMs: 400, window: 0 },
+};
+
+test("the model is the chosen one while it is there, else the default, else the first", () => {
+  assert.equal(selectedModel(models, "new", status), "new");
+  assert.equal(selectedModel(models, "gone", status), "old");
+  assert.equal(selectedModel(models, null, { ...status, default_model: null }), "new");
+  assert.equal(selectedModel([], "new", status), "");
+  assert.equal(selectedModel(null, "new", null), "");
+});
+
+test("only a model that can think is asked whether it should", () => {
+  assert.ok(thinks(models, "old"));
+  assert.ok(!thinks(models, "new"));
+  assert.ok(!thinks(null, "old"));
+});
+
+test("the figures are those of the last finished answer", () => {
+  const found = figuresOf({ turns: [done] }, status, "old", 0);
+  assert.deepEqual(found, { firstMs: 400, rate: 30, used: 120, window: 2048 });
+});
+
+test("while an answer is being made, its own speed counts, once it is known", () => {
+  const live = { role: "assistant", phase: "writing", askedAt: 1000, firstMs: 500, lines: 20 };
+  assert.equal(figuresOf({ turns: [done, live] }, status, "old", 2500).rate, 20);
+  assert.equal(figuresOf({ turns: [done, { ...live, lines: 2 }] }, status, "old", 2500).rate, 0);
+  assert.equal(figuresOf({ turns: [done, live] }, status, "old", 2500).used, 120);
+});

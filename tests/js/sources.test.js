@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const JS = join(ROOT, "static/js");
+
+const filesIn = (folder, ending) =>
+  readdirSync(join(ROOT, folder), { recursive: true })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => join(ROOT, folder, name));
+
+const SCRIPTS = filesIn("static/js", ".js").map((path) => ({
+  path,
+  name: relative(JS, path),
+  text: readFileSync(path, "utf8"),
+}));
+const MARKUP =
+  /innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|document\s*\.\s*write|DOMParser|setHTML|srcdoc|\beval\s*\(|new Function|createPolicy/;
+const FLOORS = {
+  state: ["state"],
+  lib: ["state", "lib"],
+  controllers: ["state", "lib", "controllers"],
+  "main.js": ["state", "lib", "controllers"],
+};
+
+const importsOf = ({ path, text }) =>
+  [...text.matchAll(/from "(\.[^"]+)"/g)].map(([, address]) => relative(JS, resolve(dirname(path), address)));
+
+test("there are scripts to look at", () => assert.ok(SCRIPTS.length > 20));
+
+for (const script of SCRIPTS) {
+  test(`${script.name} makes nodes, never markup, and runs no text`, () => assert.doesNotMatch(script.text, MARKUP));
+
+  test(`${script.name} has at most 300 lines`, () => assert.ok(script.text.split("\n").length <= 301));
+
+  test(`${script.name} imports only what is below it`, () => {
+    const room = script.name.split("/")[0];
+    for (const imported of importsOf(script)) {
+      const there = imported.split("/")[0];
+      assert.ok(FLOORS[room].includes(there) || imported.startsWith("../vendor/"), imported);
+    }
+  });
+}
+
+test("only the client talks to the network", () => {
+  const talking = SCRIPTS.filter(({ text }) => /\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon/.test(text));
+  assert.deepEqual(
+    talking.map(({ name }) => name),
+    ["lib/client.js"],
+  );
+});
+
+test("state knows neither page nor clock", () => {
+  const forbidden = /\bdocument\b|\bwindow\.|localStorage|Date\.now|performance\.|setTimeout|Math\.random/;
+  for (const { name, text } of SCRIPTS.filter(({ name }) => name.startsWith("state/")))
+    assert.doesNotMatch(text, forbidden, name);
+});
+
+test("the grep finds what it forbids", () => {
+  for (const text of ["a.innerHTML = b", "document.write(x)", "new DOMParser()", "x.insertAdjacentHTML(1)"])
+    assert.match(text, MARKUP);
+});
+
+for (const path of filesIn("templates", ".html")) {
+  const text = readFileSync(path, "utf8");
+
+  test(`${relative(ROOT, path)} holds no inline script, style or handler, and nothing from elsewhere`, () => {
+    assert.doesNotMatch(text, /<style|\sstyle=|\son\w+=|javascript:|https?:\/\//);
+    for (const [tag] of text.matchAll(/<script[^>]*>/g)) assert.match(tag, /src="static\//);
+  });
+
+  test(`${relative(ROOT, path)} has only relative addresses`, () => {
+    for (const [, address] of text.matchAll(/(?:src|href)="([^"]*)"/g))
+      assert.match(address, /^(static\/|#|\{\{ root)/);
+  });
+}
+
+for (const path of filesIn("static/css", ".css")) {
+  const text = readFileSync(path, "utf8");
+
+  test(`${relative(ROOT, path)} loads nothing`, () => assert.doesNotMatch(text, /url\(|@import|@font-face/));
+
+  test(`${relative(ROOT, path)} has at most 300 lines and names no colour but by its role`, () => {
+    assert.ok(text.split("\n").length <= 301);
+    if (!path.endsWith("tokens.css"))
+      assert.doesNotMatch(text.replace(/::backdrop \{[^}]*\}/, ""), /oklch\(|#[\da-f]{3,8}\b|rgb\(/i);
+  });
+}
