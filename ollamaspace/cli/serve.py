@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import resource
-import signal
 import socket
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -19,7 +20,8 @@ from ollamaspace.cli import banner
 from ollamaspace.cli.arguments import Command
 from ollamaspace.cli.engines import Opened, opened
 from ollamaspace.cli.progress import PullTeller
-from ollamaspace.config import Settings
+from ollamaspace.cli.signals import Signals
+from ollamaspace.config import EngineAddress, Settings
 from ollamaspace.engine import ports
 from ollamaspace.engine.orphans import become_subreaper
 from ollamaspace.engine.state import State
@@ -42,6 +44,8 @@ async def serve(command: Command) -> int:
     loaded = command.settings()
     settings = loaded.settings
     finish = set_up(settings.log_format, settings.log_level, settings.on_space)
+    signals = Signals()
+    signals.listen()
     try:
         for warning in loaded.warnings:
             log.warning("%s", warning)
@@ -51,27 +55,27 @@ async def serve(command: Command) -> int:
         become_subreaper()
         with contextlib.closing(await _reserve(settings)) as door:
             async with opened(settings, command.environ, folder) as found:
-                return await Server(settings, folder, key, found, door).run()
+                signals.at_once = found.engine.kill
+                return await Server(settings, folder, key, found, door, signals.stop).run()
     finally:
         finish()
 
 
+@dataclass(frozen=True, slots=True)
 class Server:
-    """One life of the process, from the engine's start to its end."""
+    """One life of the process, from the engine's start to its end. `door` is bound and does not listen yet."""
 
-    def __init__(
-        self, settings: Settings, folder: DataFolder, key: OwnerKey, found: Opened, door: socket.socket
-    ) -> None:
-        self._settings, self._folder, self._key, self._found, self._door = settings, folder, key, found, door
-        self._asked_to_stop = asyncio.Event()
-        self._signals = 0
+    settings: Settings
+    folder: DataFolder
+    key: OwnerKey
+    found: Opened
+    door: socket.socket
+    stop: asyncio.Event
 
     async def run(self) -> int:
         """The exit code. Raises NoEngine when the engine never became ready."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
         self._say_where_the_engine_listens()
-        engine = self._found.engine
+        engine = self.found.engine
         running = asyncio.create_task(engine.run(), name="engine")
         try:
             if await self._until_ready(running):
@@ -81,15 +85,8 @@ class Server:
             await running
         return 0
 
-    def _signalled(self) -> None:
-        if self._asked_to_stop.is_set():
-            # The second signal means now. The kernel closes what is open, and the lifeline sees to what is left.
-            self._found.engine.kill()
-            os._exit(130)
-        self._asked_to_stop.set()
-
     def _say_where_the_engine_listens(self) -> None:
-        asked, given = self._settings.engine_address, self._found.choice.address
+        asked, given = self.settings.engine_address, self.found.choice.address
         if given is None or not asked.beyond:
             return
         if given.beyond:
@@ -99,48 +96,50 @@ class Server:
 
     async def _until_ready(self, running: asyncio.Task[None]) -> bool:
         """False when a signal came first, or the engine gave up: that is raised by whoever awaits it."""
-        standing = self._found.engine.standing
-        stop = asyncio.create_task(self._asked_to_stop.wait())
-        try:
-            while standing.state is not State.READY and not stop.done() and not running.done():
-                changed = asyncio.create_task(standing.changed())
-                await asyncio.wait({changed, stop, running}, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
-            return standing.state is State.READY and not stop.done()
-        finally:
-            stop.cancel()
+        standing = self.found.engine.standing
+        while standing.state is not State.READY and not self.stop.is_set() and not running.done():
+            await _first_of(running, standing.changed(), self.stop.wait())
+        return standing.state is State.READY and not self.stop.is_set()
 
     async def _serve(self, running: asyncio.Task[None]) -> None:
         """Open the port, serve until a signal, and see every reader off. The engine is stopped by the caller."""
         parts = self._parts()
         runner = Runner(
             build_app(parts),
-            armour(self._settings).plain(),
-            self._settings.max_connections,
+            armour(self.settings).plain(),
+            self.settings.max_connections,
             shutdown_timeout=LAST_HANDLERS,
         )
         sweeping = asyncio.create_task(parts.streams.sweep(), name="sweep")
-        await runner.setup()
-        site = web.SockSite(runner, self._door, backlog=_BACKLOG)
-        await site.start()
-        banner.say(self._block())
-        log.info("listening on %s:%d", self._settings.host, self._settings.port)
         pulling = asyncio.create_task(self._pull_what_is_missing(parts), name="first pull")
         try:
-            stop = asyncio.create_task(self._asked_to_stop.wait())
-            await asyncio.wait({stop, running}, return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
-        finally:
+            site = await self._open(runner)
+            # Each of them runs for as long as the process does: one that ends by itself takes the process along.
+            await _first_of(running, sweeping, self.stop.wait())
             log.info("stopping; %d streams have %g s to end", len(parts.streams), DRAIN)
             await site.stop()
             await parts.streams.drain(DRAIN)
-            self._found.engine.stop()
-            for task in (pulling, sweeping):
-                task.cancel()
-            await asyncio.gather(parts.pulls.cancel(), runner.cleanup(), pulling, sweeping, return_exceptions=True)
+            if sweeping.done():
+                sweeping.result()
+        finally:
+            self.found.engine.stop()
+            pulling.cancel()
+            sweeping.cancel()
+            await _ended(parts.pulls.cancel(), runner.cleanup(), pulling, sweeping)
+
+    async def _open(self, runner: Runner) -> web.SockSite:
+        await runner.setup()
+        site = web.SockSite(runner, self.door, backlog=_BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:  # two processes may hold a port that neither of them listens on yet
+            raise await _port_taken(self.settings, error) from error
+        banner.say(self._block())
+        log.info("listening on %s:%d", self.settings.host, self.settings.port)
+        return site
 
     def _parts(self) -> Parts:
-        settings, client, engine = self._settings, self._found.client, self._found.engine
+        settings, client, engine = self.settings, self.found.client, self.found.engine
         catalogue = Catalogue(client, engine.standing.kind, settings.model)
         return Parts(
             settings=settings,
@@ -149,15 +148,15 @@ class Server:
             streams=Streams(settings.first_byte, settings.stall, settings.write, engine.restart),
             catalogue=catalogue,
             pulls=Pulls(client, catalogue, settings.stall, PullTeller()),
-            keyring=owners_keyring(self._key.text),
+            keyring=owners_keyring(self.key.text),
         )
 
     def _block(self) -> str:
-        choice, standing = self._found.choice, self._found.engine.standing
-        return banner.block(self._settings, self._key, standing, choice.url, self._folder)
+        choice, standing = self.found.choice, self.found.engine.standing
+        return banner.block(self.settings, self.key, standing, choice.url, self.folder)
 
     async def _pull_what_is_missing(self, parts: Parts) -> None:
-        if not self._settings.pull:
+        if not self.settings.pull:
             return
         try:
             missing = await parts.catalogue.missing()
@@ -176,12 +175,33 @@ async def _reserve(settings: Settings) -> socket.socket:
         door.bind((settings.host, settings.port))
     except OSError as error:
         door.close()
-        who = await ports.holder(settings.port)
-        raise PortTaken(
-            f"Port {settings.port} on {settings.host} cannot be had: {error.strerror or 'it is taken'}; it is held by"
-            f" {who}. Stop that, or choose another with --port."
-        ) from error
+        raise await _port_taken(settings, error) from error
     return door
+
+
+async def _port_taken(settings: Settings, error: OSError) -> PortTaken:
+    address = EngineAddress(settings.host, settings.port)
+    why = await ports.described(address, error)
+    return PortTaken(f"OllamaSpace cannot listen: {why}. Stop that, or choose another with --port.")
+
+
+async def _first_of(*waited: asyncio.Future[Any] | Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of them is done; coroutines are given up then, futures are their owners' business."""
+    ours = [asyncio.ensure_future(each) for each in waited if asyncio.iscoroutine(each)]
+    try:
+        await asyncio.wait(
+            [*ours, *(each for each in waited if asyncio.isfuture(each))], return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        for each in ours:
+            each.cancel()
+
+
+async def _ended(*ending: Awaitable[object]) -> None:
+    """Wait for all of them; what went wrong is told and keeps nobody from ending."""
+    for outcome in await asyncio.gather(*ending, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            log.error("something did not end well", exc_info=outcome)
 
 
 def _allow_many_connections() -> None:
