@@ -1,0 +1,32 @@
+"""Starting and ending a process so that nobody can lose it, whatever is cancelled meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping, Sequence
+
+
+async def spawned(
+    command: Sequence[str],
+    stdin: int = DEVNULL,
+    stdout: int = DEVNULL,
+    stderr: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Process:
+    """In the engine's own process group. A cancellation while it starts, which asyncio would lose it by, kills it."""
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(*command, stdin=stdin, stdout=stdout, stderr=stderr, env=environment)
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await killed(await starting)
+        raise
+
+
+async def killed(process: Process) -> int:
+    """Its exit status. SIGKILL, because none of these has anything to save and one of them may hang on closing."""
+    if process.returncode is None:
+        process.kill()
+    return await process.wait()
