@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.embedded_engine import EngineProcess, running
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    with running(folder / "models", folder / "log") as engine:
+        yield engine
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/create"),
+        ("POST", "/api/copy"),
+        ("DELETE", "/api/delete"),
+        ("POST", "/api/push"),
+        ("POST", "/api/blobs/sha256:00"),
+    ],
+)
+async def test_what_it_cannot_do_it_says_in_ollamas_form(engine: EngineProcess, method: str, path: str) -> None:
+    async with aiohttp.ClientSession() as http, http.request(method, engine.url + path, json={}) as reply:
+        assert reply.status == 501
+        assert await reply.json() == {"error": f"the embedded engine does not support {method} {path}"}
+
+
+async def test_in_the_other_dialects_it_says_so_in_theirs(engine: EngineProcess) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{engine.url}/v1/responses", json={}) as reply:
+            assert reply.status == 501
+            assert (await reply.json())["error"]["type"] == "api_error"
+        async with http.post(f"{engine.url}/v1/messages", json={}) as reply:
+            assert reply.status == 501
+            assert (await reply.json())["type"] == "error"
+
+
+async def test_a_body_beyond_all_reason_is_refused(engine: EngineProcess) -> None:
+    body = io.BytesIO(b" " * (65 << 20))
+    async with aiohttp.ClientSession() as http, http.post(f"{engine.url}/api/chat", data=body) as reply:
+        assert reply.status == 413
+        assert await reply.json() == {"error": "request body too large"}
+
+
+async def test_without_models_the_lists_are_empty_in_ollamas_way(engine: EngineProcess) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{engine.url}/api/tags") as reply:
+            assert await reply.text() == '{"models":[]}'
+        async with http.get(f"{engine.url}/v1/models") as reply:
+            assert await reply.text() == '{"object":"list","data":null}\n'
+
+
+async def test_it_says_that_it_is_not_ollama(engine: EngineProcess) -> None:
+    async with aiohttp.ClientSession() as http, http.get(f"{engine.url}/api/version") as reply:
+        assert (await reply.json())["version"].endswith("-embedded")
