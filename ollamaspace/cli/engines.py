@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ollamaspace.config import Settings
+from ollamaspace.engine import ports
 from ollamaspace.engine.client import EngineClient
 from ollamaspace.engine.environment import child_environment
 from ollamaspace.engine.locate import Choice, locate
@@ -14,6 +15,10 @@ from ollamaspace.engine.state import Kind, Standing
 from ollamaspace.engine.supervisor import Launch, Supervisor, Timing
 from ollamaspace.engine.watcher import Watcher
 from ollamaspace.store.data_folder import DataFolder
+
+
+# The embedded engine fetches its model with pip, from wherever this machine's pip fetches.
+_FOR_PIP = ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,15 @@ async def opened(settings: Settings, environ: Mapping[str, str], folder: DataFol
             return
         child = child_environment(environ, choice.address, folder.path, settings.allow_cloud)
         if choice.kind is Kind.EMBEDDED:
+            child |= {name: environ[name] for name in _FOR_PIP if name in environ}
             child["OLLAMA_MODELS"] = str(folder.models)
         launch = Launch(choice.command, child, choice.address)
         yield Opened(choice, client, Supervisor(launch, client, standing, timing))
+
+
+def for_a_visitor(settings: Settings) -> Settings:
+    """For a command beside a server that may be running: an engine that is there already is used, whatever it is."""
+    address = settings.engine_address.bound(settings.expose_engine)
+    if settings.ollama_url is not None or ports.is_free(address):
+        return settings
+    return replace(settings, engine="auto")
