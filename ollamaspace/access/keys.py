@@ -8,19 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-
-SHORTEST_KEY = 16
-
-_WELL_KNOWN = re.compile(
-    r"admin|api|change|default|demo|dummy|example|face|hello|hugging|here|insert|key|llama|me|my|ollama|open|owner|pass"
-    r"|password|please|replace|secret|sk|space|test|this|to|token|user|welcome|word|your|x{3,}|[^a-z]"
-)
-_FEW_DIFFERENT = 6
 
 
 class Scope(StrEnum):
@@ -83,18 +74,3 @@ def digest(key: bytes) -> bytes:
 
 def generate_key() -> str:
     return secrets.token_urlsafe(32)
-
-
-def weakness(key: str) -> str | None:
-    """Why `key` must not guard anything, worded to follow the setting's name; None for one that may."""
-    if not key.isascii() or not key.isprintable() or " " in key:
-        return "must be of visible ASCII characters, because it travels in an HTTP header"
-    if len(key) < SHORTEST_KEY:
-        return f"has {len(key)} characters; at least {SHORTEST_KEY} are needed"
-    if key.startswith("hf_"):
-        return "begins with hf_ like a Hugging Face token, which a Space does not hand on as a key"
-    if len(set(key)) < _FEW_DIFFERENT:
-        return f"has fewer than {_FEW_DIFFERENT} different characters"
-    if not _WELL_KNOWN.sub("", key.lower()):
-        return "is made of digits and words that everybody tries first"
-    return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
-from ollamaspace.access.keys import generate_key, weakness
-from ollamaspace.errors import SettingsError
+from ollamaspace.access.keys import generate_key
+from ollamaspace.config.weakness import weakness
 from ollamaspace.store.data_folder import DataFolder
+
+log = logging.getLogger("ollamaspace.access")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +20,14 @@ class OwnerKey:
 
 
 def owner_key(configured: str | None, folder: DataFolder) -> OwnerKey:
-    """Raises SettingsError for a weak key, DataFolderError if a new one cannot be kept."""
+    """`configured` has passed the settings' own check. Raises DataFolderError if a key cannot be read or kept."""
     if configured is not None:
-        if (why := weakness(configured)) is not None:
-            raise SettingsError([f"OLLAMA_API_KEY: {why}"])
         return OwnerKey(configured, generated=False)
     kept = folder.read_key()
-    if kept is None or weakness(kept) is not None:
+    if kept is not None and (why := weakness(kept)) is not None:
+        log.warning("the kept key %s; a new one takes its place", why)
+        kept = None
+    if kept is None:
         kept = generate_key()
         folder.keep_key(kept)
     return OwnerKey(kept, generated=True)

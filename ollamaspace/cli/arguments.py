@@ -12,6 +12,7 @@ from typing import Any
 from ollamaspace import __version__
 from ollamaspace.config import SETTINGS, Loaded, load
 from ollamaspace.config.settings import parse_dotenv
+from ollamaspace.errors import SettingsError
 
 COMMANDS = {
     "serve": "start the engine and the gateway (the default)",
@@ -39,7 +40,7 @@ class Command:
 
 
 def parse(argv: Sequence[str]) -> Command:
-    """Exits with 2 for words it does not know, as argparse does."""
+    """Exits with 2 for words it does not know, as argparse does. Raises SettingsError for a .env that is no use."""
     given = _parser().parse_args(list(argv))
     flags = {setting.field: getattr(given, setting.field) for setting in SETTINGS if setting.flag}
     environ = dict(os.environ)
@@ -87,7 +88,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _dotenv() -> dict[str, str]:
+    """Raises SettingsError for a file that is there and cannot be read."""
     try:
         return parse_dotenv(Path(".env").read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):
+    except (FileNotFoundError, IsADirectoryError):  # some call the folder of their virtual environment so
         return {}
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError([f".env in the current folder cannot be read: {why}; mend or remove it"]) from error

@@ -82,11 +82,10 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], dotenv: Mapping[s
             found[setting.field] = None if text is None else setting.parse(text)
         except ValueError as problem:
             problems.append(f"{setting.name}: {problem}{_given(setting, texts.get(setting.name))}")
+    problems += _conflicts(found)
     if problems:
         raise SettingsError(problems)
     settings = Settings(**found, space_host=environ.get("SPACE_HOST") or None, on_space=bool(environ.get("SPACE_ID")))
-    if conflicts := _conflicts(settings):
-        raise SettingsError(conflicts)
     return Loaded(settings, origins, texts, _warnings(environ, dotenv))
 
 
@@ -116,14 +115,18 @@ def _given(setting: Setting, text: str | None) -> str:
     return "" if text is None or setting.secret else f", not {text[:80]!r}"
 
 
-def _conflicts(settings: Settings) -> list[str]:
-    problems = []
-    if settings.engine == "external" and settings.ollama_url is None:
+def _conflicts(found: Mapping[str, Any]) -> list[str]:
+    """Values that are fine alone and not together; `found` lacks those that are not fine."""
+    problems: list[str] = []
+    if "ollama_url" not in found:
+        return problems
+    engine, url, address = found.get("engine"), found["ollama_url"], found.get("engine_address")
+    if engine == "external" and url is None:
         problems.append("OLLAMASPACE_ENGINE: external needs OLLAMASPACE_OLLAMA_URL")
-    if settings.engine in ("ollama", "embedded") and settings.ollama_url is not None:
-        problems.append(f"OLLAMASPACE_OLLAMA_URL: cannot be used with OLLAMASPACE_ENGINE={settings.engine}")
-    if settings.port == settings.engine_address.port and settings.ollama_url is None:
-        problems.append(f"OLLAMASPACE_PORT: {settings.port} is the engine's port (OLLAMA_HOST); choose another")
+    if engine in ("ollama", "embedded") and url is not None:
+        problems.append(f"OLLAMASPACE_OLLAMA_URL: cannot be used with OLLAMASPACE_ENGINE={engine}; unset one of them")
+    if address is not None and url is None and found.get("port") == address.port:
+        problems.append(f"OLLAMASPACE_PORT: {address.port} is the engine's port (OLLAMA_HOST); choose another")
     return problems
 
 
@@ -141,14 +144,15 @@ def _warnings(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple[st
 def parse_dotenv(text: str) -> dict[str, str]:
     """Lines of NAME=value; `export`, comments and one pair of quotes are understood, expansion is not."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.removeprefix("\ufeff").splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not equals or name.strip().startswith("#"):
-            continue
-        value = value.strip()
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        else:
-            value = value.partition(" #")[0].strip()
-        found[name.strip()] = value
+        if equals and not name.strip().startswith("#"):
+            found[name.strip()] = _unquoted(value.strip())
     return found
+
+
+def _unquoted(value: str) -> str:
+    quote = value[:1]
+    if quote in ("'", '"') and (end := value.find(quote, 1)) > 0:
+        return value[1:end]
+    return value.partition(" #")[0].strip()

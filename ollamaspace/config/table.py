@@ -40,10 +40,10 @@ class Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("OLLAMA_MODEL", "model", values.text, None,
+    Setting("OLLAMA_MODEL", "model", values.model, None,
             "the default model; as a build argument, the model the image carries",
             shown="`qwen3:4b` if it is installed or nothing is (then it is pulled), else the newest installed"),
-    Setting("OLLAMA_API_KEY", "api_key", values.text, None, "the owner's key, at least 16 characters",
+    Setting("OLLAMA_API_KEY", "api_key", values.key, None, "the owner's key, at least 16 characters",
             shown="generated, kept in the data folder", secret=True),
     Setting("OLLAMA_HOST", "engine_address", values.engine_address, "127.0.0.1:11434", "where the engine listens"),
     Setting("OLLAMA_ORIGINS", "origins", values.origins, None,

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ollamaspace.config.weakness import weakness
+
 OLLAMA_PORT = 11434
 _SIZE = re.compile(r"(\d{1,15})\s*(|k|m|g|ki|mi|gi)b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
@@ -54,7 +56,16 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def text(given: str) -> str:
+def model(given: str) -> str:
+    """Only the characters are looked at; which names there are is for the engine to say."""
+    if not re.fullmatch(r"[A-Za-z0-9_][\w.:/-]{0,599}", given, re.ASCII):
+        raise ValueError("must be a model's name such as qwen3:4b")
+    return given
+
+
+def key(given: str) -> str:
+    if (why := weakness(given)) is not None:
+        raise ValueError(why)
     return given
 
 
@@ -125,9 +136,12 @@ def networks(given: str) -> tuple[Network, ...]:
 
 
 def path(given: str) -> Path:
-    if "\0" in given:
-        raise ValueError("must be a path")
-    return Path(given).expanduser()
+    try:
+        if given and "\0" not in given:
+            return Path(given).expanduser()
+    except RuntimeError:  # ~ without a home
+        pass
+    raise ValueError("must be a path")
 
 
 def listen_host(given: str) -> str:
