@@ -26,7 +26,8 @@
     │   ├── FirstByte             504 first_byte
     │   └── Stalled               504 stalled
     ├── ReaderTooSlow             reader_too_slow, dropped
-    └── ShuttingDown              503 shutting_down
+    ├── ShuttingDown              503 shutting_down
+    └── Unexpected                500 internal, a fault of ours
 
 Status and code stand on the class; inner rooms raise and have never heard of HTTP beyond that. The text of an
 error is shown to whoever asked: it is one sentence or two and holds no path, no port and no secret.
@@ -190,6 +191,13 @@ class ReaderTooSlow(OllamaSpaceError):
 
 class ShuttingDown(OllamaSpaceError):
     status, code, retry_after = 503, "shutting_down", 5
+
+
+class Unexpected(OllamaSpaceError):
+    """A fault of ours; what it was stands in the log under the request's id."""
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong here. The log has the details under this request's id.")
 
 
 def reason(status: int) -> str:

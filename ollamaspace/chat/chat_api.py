@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +12,7 @@ from ollamaspace.errors import OllamaSpaceError
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.body import read_body, require_json
 from ollamaspace.gateway.forward import Call, Engine, Forwarder
-from ollamaspace.gateway.strict_json import Limits
+from ollamaspace.gateway.strict_json import Limits, write_json
 
 # Fields that the engine takes as they are, under the same name.
 _PASSED_ON = ("think", "format", "options")
@@ -48,7 +47,7 @@ class ChatApi:
         async def unknown_model() -> OllamaSpaceError:
             return await self.models.unknown(model)
 
-        call = Call(path, json.dumps(asked, ensure_ascii=False).encode(), unknown_model)
+        call = Call(path, write_json(asked), unknown_model)
         if streamed:
             return await self.forwarder.stream(request, call)
         return web.Response(body=await self.forwarder.whole(call), content_type=headers.JSON)

@@ -14,25 +14,44 @@ from ollamaspace.errors import EngineError
 
 _MOST = 600  # characters of the engine's words that are passed on
 
-# (what Ollama says, under 500) that are the caller's mistakes.
+# What Ollama says, under 500 or as an error line, that is the caller's mistake all the same.
 _CALLERS_MISTAKES = re.compile(
     r'^option "[^"]*" must be of type|^invalid format:|does not support (tools|thinking|chat|generate|insert)'
-    r"|exceeds the (available )?context|image input is not supported|invalid (image|options)"
+    r"|exceeds the (available )?context|image input is not supported|does not support multimodal"
+    r"|invalid (image|options)"
 )
-_UNKNOWN_MODEL = re.compile(r"^model ['\"].*['\"] not found")
+_UNKNOWN_MODEL = re.compile(r"^model\b.*\bnot found\b", re.IGNORECASE)
+
+_URL = re.compile(r"\bhttps?://[^\s\"']+")
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/:\"']+/)+[^\s/:\"',]*")
+_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b|\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 _FULL_NAME = re.compile(r"\bregistry\.ollama\.ai/library/")
+
+# Why pulls fail, as Ollama words it, and what that means to a person.
+_PULLS = (
+    (r"file does not exist|^model .* not found", "The library has no model of this name."),
+    (
+        r"no such host|dial tcp|i/o timeout|network is unreachable|connection (refused|reset)|TLS|tls:",
+        "The library of models cannot be reached from here.",
+    ),
+    (r"max retries exceeded", "The download broke off again and again. What has arrived is kept; try again later."),
+    (r"digest mismatch", "What arrived is not what the library promised, so it has to be downloaded again."),
+    (r"no space left", "The disk is full. Free some space, or choose a smaller model."),
+    (r"^pull model manifest: 5\d\d\b", "The library of models has a fault of its own. Try again later."),
+)
 
 
 def readable(text: str) -> str:
-    """The sentence inside `text`, without paths of the engine's machine."""
-    for _ in range(3):  # JSON in a string in JSON; more layers have not been seen
+    """The sentence inside `text`, without paths and addresses of the engine's machine."""
+    for _ in range(4):  # JSON in a string in JSON; more layers have not been seen
         inner = _message(text)
         if inner is None:
             break
         text = inner
-    text = _PATH.sub("…", _FULL_NAME.sub("", text)).strip()
-    return text[:_MOST] or "The engine refused without saying why."
+    text = _FULL_NAME.sub("", text)
+    for private in (_URL, _PATH, _ADDRESS):
+        text = private.sub("…", text)
+    return text.strip()[:_MOST] or "The engine refused without saying why."
 
 
 def _message(text: str) -> str | None:
@@ -40,7 +59,7 @@ def _message(text: str) -> str | None:
         return None
     try:
         value: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     while isinstance(value, dict):
         value = value.get("error", value.get("message"))
@@ -55,9 +74,21 @@ def refusal(status: int, body: bytes) -> EngineError:
         busy = EngineError(text, 503)
         busy.code, busy.retry_after = "queue_full", 5
         return busy
-    if status in (400, 413, 422) or _CALLERS_MISTAKES.search(text):
+    if status in (400, 413, 422):
         return EngineError(text, 400)
-    return EngineError(text)
+    return failure(text)
+
+
+def failure(line: str) -> EngineError:
+    """The error for the engine's own words on what went wrong, such as an error line under status 200."""
+    text = readable(line)
+    return EngineError(text, 400) if _CALLERS_MISTAKES.search(text) else EngineError(text)
+
+
+def of_pull(text: str) -> str:
+    """Why a pull failed, in a sentence."""
+    said = next((sentence for pattern, sentence in _PULLS if re.search(pattern, text)), None)
+    return said or readable(text)
 
 
 def is_unknown_model(status: int, body: bytes) -> bool:

@@ -6,8 +6,10 @@ wrong while reading is the engine's. A stream that has begun never ends without 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from aiohttp import web
 
 from ollamaspace.dialects import ndjson, refusals
 from ollamaspace.engine.client import EngineClient
-from ollamaspace.errors import EndedEarly, EngineCrashed, EngineError, OllamaSpaceError, ReaderTooSlow
+from ollamaspace.errors import EndedEarly, EngineCrashed, EngineError, OllamaSpaceError, ReaderTooSlow, Unexpected
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.streams import Chunked, Relay, Streams
 from ollamaspace.logs import REQUEST_ID
@@ -26,7 +28,10 @@ from ollamaspace.logs import REQUEST_ID
 log = logging.getLogger("ollamaspace.gateway")
 
 _MOST_OF_A_REFUSAL = 64 * 1024
-_MOST_OF_A_WHOLE_REPLY = 32 * 1024 * 1024
+_MOST_OF_A_WHOLE_REPLY = 16 * 1024 * 1024
+_DEATH_IS_NOTICED = 0.1  # seconds; asking again before that would meet the dead engine once more
+_LAST_CHUNK_WITHIN = 0.5
+_NO_FINAL_LINE = "The answer ended early: the engine closed it without a final line."
 
 OUTCOME = web.RequestKey("outcome", str)
 """How a stream ended, for the access log: `done` or the code of an error."""
@@ -75,22 +80,23 @@ class Forwarder:
         response = web.StreamResponse(headers=headers.of_stream(ndjson.CONTENT_TYPE))
         with self.streams.open() as relay:
             try:
-                with relay.heed():
-                    await self._relay(request, response, call, relay)
+                await self._relay(request, response, call, relay)
                 request[OUTCOME] = "done"
             except OllamaSpaceError as error:
                 if relay.body is None:
                     raise
                 request[OUTCOME] = error.code
-                if isinstance(error, ReaderTooSlow):
-                    log.info("dropped a reader: %s", error)
-                    relay.body.abort()
-                    return response
-                log.warning("a stream ended with %s: %s", error.code, error)
-                relay.body.write(ndjson.error_line(error))
+                _end_with(error, relay.body)
+            except Exception:  # a fault of ours must not end a stream without a word, nor begin a second response in it
+                if relay.body is None:
+                    raise
+                log.exception("unexpected error in the middle of a stream")
+                request[OUTCOME] = Unexpected.code
+                _end_with(Unexpected(), relay.body)
             finally:
                 request[SENT] = relay.body.sent if relay.body else 0
-            await response.write_eof()
+            if relay.body is not None and not relay.body.aborted:
+                await response.write_eof()
         return response
 
     async def whole(self, call: Call) -> bytes:
@@ -99,14 +105,17 @@ class Forwarder:
             return await self._asked_twice(relay, lambda: self._whole(call))
 
     async def _relay(self, request: web.Request, response: web.StreamResponse, call: Call, relay: Relay) -> None:
-        begun = await self._asked_twice(relay, lambda: self._begin(call))
+        with relay.heed():
+            begun = await self._asked_twice(relay, lambda: self._begin(call))
         # Closing is what makes the engine stop: it would work on for a reader that merely stops listening.
         with contextlib.closing(begun.reply):
-            await response.prepare(request)
-            relay.body = Chunked(request)
-            relay.body.write(begun.first)
-            await self._copy(begun, relay)
-        _check_end(begun.lines)
+            with relay.heed():
+                await response.prepare(request)
+                relay.body = Chunked(request)
+                relay.body.write(begun.first)
+                await self._copy(begun, relay)
+            relay.deadline = math.inf
+            await _leave_reusable(begun.reply)
 
     async def _asked_twice(self, relay: Relay, ask: Callable[[], Awaitable[T]]) -> T:
         """An engine that dies before anything was sent to the reader is asked once more, silently."""
@@ -119,6 +128,8 @@ class Forwarder:
                 if last_try:
                     raise
                 log.info("the engine died before its first byte; asking once more")
+                relay.deadline = math.inf
+                await asyncio.sleep(_DEATH_IS_NOTICED)
                 await self.engine.doubted()
         raise AssertionError("the second try returns or raises")
 
@@ -130,8 +141,11 @@ class Forwarder:
             first = b""
             while not first and lines.error is None and (chunk := await _read(reply.content)):
                 first = lines.feed(chunk)
+            first = first or lines.end()
             if not first:
                 _check_end(lines)
+            if not first.startswith(b"{"):
+                raise EngineError("The engine answered with something else than JSON.")
             return Begun(reply, lines, first)
         except BaseException:
             reply.close()
@@ -140,15 +154,12 @@ class Forwarder:
     async def _whole(self, call: Call) -> bytes:
         reply = await self._post(call)
         with contextlib.closing(reply):
-            body = b""
+            body = bytearray()
             while chunk := await _read(reply.content):
                 body += chunk
                 if len(body) > _MOST_OF_A_WHOLE_REPLY:
                     raise EngineError("The engine's answer is too large.")
-        lines = ndjson.Lines()
-        lines.feed(body + b"\n")
-        _check_end(lines)
-        return body
+        return _whole_answer(bytes(body))
 
     async def _post(self, call: Call) -> aiohttp.ClientResponse:
         reply = await self.client.post(call.path, call.body, headers.to_engine(REQUEST_ID.get() or "-"))
@@ -170,13 +181,16 @@ class Forwarder:
         assert body is not None
         relay.deadline = monotonic() + stall
         try:
-            while lines.error is None and (chunk := await read()):
+            while not lines.finished and lines.error is None and (chunk := await read()):
                 relay.deadline = monotonic() + stall
                 streams.stalls_in_a_row = 0
                 if whole := lines.feed(chunk):
                     body.write(whole)
         except aiohttp.ClientError as error:
             raise _crashed() from error
+        if rest := lines.end():
+            body.write(rest)
+        _check_end(lines)
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
@@ -186,13 +200,43 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
         raise _crashed() from error
 
 
+async def _leave_reusable(reply: aiohttp.ClientResponse) -> None:
+    """Take the end of a reply whose final line has been passed on; what an engine says beyond it is nobody's."""
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(_LAST_CHUNK_WITHIN):
+            while await reply.content.readany():
+                pass
+
+
 def _crashed() -> EngineCrashed:
-    return EngineCrashed("The engine stopped in the middle of this answer and is being restarted.")
+    return EngineCrashed("The engine stopped in the middle of this answer.")
 
 
 def _check_end(lines: ndjson.Lines) -> None:
     """Raises for an end that is none."""
+    if lines.finished:
+        return
     if lines.error is not None:
-        raise EngineError(refusals.readable(lines.error))
-    if not lines.finished:
-        raise EndedEarly("The answer ended early: the engine closed it without a final line.")
+        raise refusals.failure(lines.error)
+    raise EndedEarly(_NO_FINAL_LINE)
+
+
+def _whole_answer(body: bytes) -> bytes:
+    """The one object in a reply that was not streamed. Raises EngineError for anything else."""
+    if ndjson.is_final(body):
+        return body
+    if body.lstrip().startswith(b'{"error"'):
+        raise refusals.failure(body.decode("utf-8", "replace"))
+    raise EndedEarly(_NO_FINAL_LINE)
+
+
+def _end_with(error: OllamaSpaceError, body: Chunked) -> None:
+    """The last line of a stream that has begun, unless its reader is the reason why it ends."""
+    try:
+        if isinstance(error, ReaderTooSlow):
+            raise error
+        log.log(logging.ERROR if isinstance(error, Unexpected) else logging.WARNING, "a stream ended: %s", error)
+        body.write(ndjson.error_line(error))
+    except ReaderTooSlow as slow:
+        log.info("dropped a reader: %s", slow)
+        body.abort()

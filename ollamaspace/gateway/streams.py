@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ollamaspace.errors import FirstByte, OllamaSpaceError, ReaderTooSlow, Shutt
 
 _SWEEP_EVERY = 0.25
 _MOST_BUFFERED = 1024 * 1024
+_LONG_PIECE = 128 * 1024
 _STALLS_IN_A_ROW = 3
 _LAST_LINES = 1.0  # seconds for the last lines of streams that were told to end
 
@@ -30,7 +32,7 @@ class Chunked:
     engine back, and an engine held back at the moment its reader leaves loses the slot for good.
     """
 
-    __slots__ = ("_framed", "_transport", "moving_since", "sent", "taken")
+    __slots__ = ("_framed", "_most", "_transport", "aborted", "moving_since", "sent", "taken")
 
     def __init__(self, request: web.Request) -> None:
         transport = request.transport
@@ -38,16 +40,22 @@ class Chunked:
             raise ConnectionResetError("the reader left")
         self._transport = transport
         self._framed = request.version >= (1, 1)
+        self._most = _MOST_BUFFERED
+        self.aborted = False
         self.sent = 0
         self.taken = 0
         self.moving_since = time.monotonic()
 
     def write(self, data: bytes) -> None:
-        """Raises ReaderTooSlow when more than 1 MiB is waiting for the reader."""
+        """Raises ReaderTooSlow when more than 1 MiB is waiting for the reader, the longest piece so far not counted."""
         transport = self._transport
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data)
-        self.sent += len(data)
-        if transport.get_write_buffer_size() > _MOST_BUFFERED:
+        piece = b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data
+        transport.write(piece)
+        self.sent += len(piece)
+        if len(piece) > _LONG_PIECE:
+            # One line may have 8 MB, and nobody can have taken all of it the moment after.
+            self._most = max(self._most, _MOST_BUFFERED + len(piece))
+        if transport.get_write_buffer_size() > self._most:
             raise ReaderTooSlow("more than 1 MiB is waiting for the reader")
 
     def stuck_for(self, now: float) -> float:
@@ -59,6 +67,7 @@ class Chunked:
         return now - self.moving_since
 
     def abort(self) -> None:
+        self.aborted = True
         self._transport.abort()
 
 
@@ -72,11 +81,12 @@ class Relay:
     told: OllamaSpaceError | None = None
     heeding: bool = False
 
-    def tell(self, error: OllamaSpaceError) -> None:
-        """End this stream with `error` as its last line; nothing if its end is being written already."""
-        if self.told is None and self.heeding:
-            self.told = error
-            self.task.cancel()
+    def tell(self, error: OllamaSpaceError) -> bool:
+        """End this stream with `error` as its last line; False if its end is being written already."""
+        if self.told is not None or not self.heeding:
+            return False
+        self.told = error
+        return self.task.cancel()
 
     @contextlib.contextmanager
     def heed(self) -> Iterator[None]:
@@ -121,7 +131,7 @@ class Streams:
             raise self._refused
         task = asyncio.current_task()
         assert task is not None
-        relay = Relay(task, time.monotonic() + self.first_byte)
+        relay = Relay(task, math.inf)
         self._all.add(relay)
         self._empty.clear()
         try:
@@ -135,7 +145,7 @@ class Streams:
         """Accept nothing new, let streams end by themselves for `within` seconds, then tell the rest."""
         self._refused = ShuttingDown("The server is shutting down.")
         await self._wait_until_empty(within)
-        for relay in self._all:
+        for relay in list(self._all):
             relay.tell(ShuttingDown("The server is shutting down. What was written so far is all there is."))
         await self._wait_until_empty(_LAST_LINES)
 
@@ -156,12 +166,13 @@ class Streams:
         if relay.body is not None and relay.body.stuck_for(now) > self._write:
             relay.tell(ReaderTooSlow(f"the reader took nothing for {self._write:g} s"))
             relay.body.abort()
-        elif now > relay.deadline and relay.body is None:
-            relay.tell(FirstByte(f"The engine sent nothing within {self.first_byte:g} seconds."))
+        elif now > relay.deadline and relay.tell(self._silence(relay)):
             self._count_stall()
-        elif now > relay.deadline:
-            relay.tell(Stalled(f"The engine has been silent for {self.stall:g} seconds in the middle of this answer."))
-            self._count_stall()
+
+    def _silence(self, relay: Relay) -> OllamaSpaceError:
+        if relay.body is None:
+            return FirstByte(f"The engine sent nothing within {self.first_byte:g} seconds.")
+        return Stalled(f"The engine has been silent for {self.stall:g} seconds in the middle of this answer.")
 
     def _count_stall(self) -> None:
         self.stalls_in_a_row += 1

@@ -18,18 +18,12 @@ from ollamaspace.errors import (
     NoKey,
     OllamaSpaceError,
     TooLarge,
+    Unexpected,
     reason,
 )
 from ollamaspace.logs import REQUEST_ID
 
 log = logging.getLogger("ollamaspace.web")
-
-
-class Unexpected(OllamaSpaceError):
-    """A fault of ours; what it was stands in the log under the request's id."""
-
-    def __init__(self) -> None:
-        super().__init__("Something went wrong here. The log has the details under this request's id.")
 
 
 @web.middleware
@@ -67,6 +61,11 @@ def _body(request: web.Request, error: OllamaSpaceError) -> web.Response:
         body = problem.problem(error, REQUEST_ID.get())
         return web.Response(status=error.status, body=body, content_type=problem.CONTENT_TYPE)
     if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", ""):
-        shown = {"status": error.status, "reason": reason(error.status), "sentence": str(error)}
+        shown = {
+            "status": error.status,
+            "reason": reason(error.status),
+            "sentence": str(error),
+            "root": "../" * (request.raw_path.partition("?")[0].count("/") - 1),
+        }
         return aiohttp_jinja2.render_template("error.html", request, shown, status=error.status)
     return web.Response(status=error.status, body=ndjson.error_body(error), content_type="application/json")
