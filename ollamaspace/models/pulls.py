@@ -15,12 +15,13 @@ from typing import Any
 
 from ollamaspace.dialects import refusals
 from ollamaspace.engine.client import EngineClient
-from ollamaspace.errors import OllamaSpaceError, Stalled, TooMany
-from ollamaspace.models.catalogue import Catalogue
+from ollamaspace.errors import OllamaSpaceError, Stalled, TooMany, Unexpected
+from ollamaspace.models.catalogue import Catalogue, full_name
 
 log = logging.getLogger("ollamaspace.models")
 
 _RATE_OVER = 5.0  # seconds
+_CHECKING = 1800.0  # seconds for checking and unpacking what has arrived, of which the engine says nothing
 
 
 class Progress:
@@ -32,6 +33,7 @@ class Progress:
         self.error: str | None = None
         self.moved_at = time.monotonic()
         self._layers: dict[str, tuple[int, int]] = {}
+        self._arrived = 0
         self._seen: deque[tuple[float, int]] = deque([(self.moved_at, 0)], maxlen=200)
 
     def take(self, line: dict[str, Any]) -> None:
@@ -41,15 +43,20 @@ class Progress:
         now = time.monotonic()
         if isinstance(digest, str) and isinstance(total, int):
             completed = line.get("completed", 0)
-            before = self.completed
-            self._layers[digest] = (total, completed if isinstance(completed, int) else 0)
-            if self.completed != before:
-                self.moved_at = now
-            if now - self._seen[-1][0] >= 0.1:
-                self._seen.append((now, self.completed))
+            self._take_layer(digest, total, completed if isinstance(completed, int) else 0, now)
         elif status != self.status:
             self.moved_at = now
         self.status = status
+
+    def _take_layer(self, digest: str, total: int, completed: int, now: float) -> None:
+        known = self._layers.get(digest)
+        self._layers[digest] = (total, completed)
+        if known is None or known[1] != completed:
+            self.moved_at = now
+        if known is not None:  # what is there at the first sight of a layer came with an earlier pull
+            self._arrived += max(0, completed - known[1])
+        if now - self._seen[-1][0] >= 0.1:
+            self._seen.append((now, self._arrived))
 
     @property
     def downloading(self) -> bool:
@@ -66,9 +73,9 @@ class Progress:
     @property
     def rate(self) -> float | None:
         """Bytes a second over the last five; None while it cannot be told."""
-        then, had = next((seen for seen in self._seen if self._seen[-1][0] - seen[0] <= _RATE_OVER), self._seen[-1])
-        now, has = self._seen[-1]
-        return round((has - had) / (now - then)) if now - then > 0.5 and has >= had else None
+        now = time.monotonic()
+        then, had = next((seen for seen in self._seen if now - seen[0] <= _RATE_OVER), (now, self._arrived))
+        return round((self._arrived - had) / (now - then)) if now - then > 0.5 else None
 
     def report(self) -> dict[str, object]:
         """The `pull` object of GET /space/status."""
@@ -83,7 +90,7 @@ class Progress:
 
 
 class Pulls:
-    """`stall` in seconds. `told` is called with each line's progress, for a terminal or a log."""
+    """`stall` in seconds. `told` is called with the progress after each line and after a failure."""
 
     def __init__(
         self, client: EngineClient, catalogue: Catalogue, stall: float, told: Callable[[Progress], None] | None = None
@@ -102,7 +109,7 @@ class Pulls:
     def start(self, model: str) -> Progress:
         """Begin, or join the pull of the same model. Raises TooMany while another one runs."""
         if self.running and self.progress is not None:
-            if self.progress.model == model:
+            if full_name(self.progress.model) == full_name(model):
                 return self.progress
             raise TooMany(f"{self.progress.model} is being pulled; one model is pulled at a time.", retry_after=30)
         self.progress = Progress(model)
@@ -111,10 +118,10 @@ class Pulls:
 
     async def cancel(self) -> None:
         """The engine keeps what it has; the next pull of the model goes on from there."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        self.progress = None
+        task, self._task, self.progress = self._task, None, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
 
     async def finished(self) -> None:
         """Wait for the pull under way, if there is one."""
@@ -126,12 +133,18 @@ class Pulls:
         try:
             await self._follow(progress)
         except OllamaSpaceError as error:
-            progress.error = refusals.readable(str(error))
+            # Stays to be seen until the pull is tried again or given up.
+            progress.error = str(error) if isinstance(error, Stalled) else refusals.of_pull(str(error))
             log.warning("pull of %s failed: %s", progress.model, progress.error)
+            self._tell(progress)
+        except Exception:  # nobody awaits this task, and a pull that stands still without a word tells nobody anything
+            log.exception("unexpected error")
+            progress.error = str(Unexpected())
         else:
             log.info("pulled %s", progress.model)
             self._catalogue.forget()
-            self.progress = None
+            if self.progress is progress:
+                self.progress = None
 
     async def _follow(self, progress: Progress) -> None:
         lines = self._client.pull(progress.model)
@@ -144,15 +157,17 @@ class Pulls:
                     raise OllamaSpaceError("The download ended before it was complete.")
                 progress.take(line)
                 succeeded = progress.status == "success"
-                if self._told is not None:
-                    self._told(progress)
+                self._tell(progress)
         except TimeoutError:
             raise Stalled(f"The download has not moved for {self._stall:g} seconds.") from None
         finally:
             await lines.aclose()
 
-    def _patience(self, progress: Progress) -> float | None:
-        """Seconds until a pull that does not move counts as stalled; checking what arrived takes its own time."""
-        if progress.completed and not progress.downloading:
-            return None
-        return max(0.0, self._stall - (time.monotonic() - progress.moved_at))
+    def _patience(self, progress: Progress) -> float:
+        """Seconds until a pull that does not move counts as stalled."""
+        most = _CHECKING if progress.completed and not progress.downloading else self._stall
+        return max(0.0, most - (time.monotonic() - progress.moved_at))
+
+    def _tell(self, progress: Progress) -> None:
+        if self._told is not None:
+            self._told(progress)

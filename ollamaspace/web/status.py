@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,6 +18,7 @@ from ollamaspace.models.catalogue import Catalogue
 from ollamaspace.models.pulls import Pulls
 
 _LOADED_FOR = 1.0  # seconds for which the list of loaded models is not asked for again
+_ANSWERED_WITHIN = 1.0  # seconds; an engine that is busy loading is no reason to leave a page without its status
 
 
 class Engine(Protocol):
@@ -72,7 +74,10 @@ class Status:
         if now - self._asked >= _LOADED_FOR:
             self._asked = now
             try:
-                self._loaded = await self.catalogue.loaded()
+                async with asyncio.timeout(_ANSWERED_WITHIN):
+                    self._loaded = await self.catalogue.loaded()
+            except TimeoutError:
+                pass  # what was true a moment ago is the best that is known
             except OllamaSpaceError:
                 self._loaded = []
         return self._loaded
@@ -81,6 +86,7 @@ class Status:
         if self.engine.standing.state is not State.READY:
             return None
         try:
-            return await self.catalogue.default()
-        except OllamaSpaceError:
+            async with asyncio.timeout(_ANSWERED_WITHIN):
+                return await self.catalogue.default()
+        except (OllamaSpaceError, TimeoutError):
             return None
