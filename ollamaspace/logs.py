@@ -6,21 +6,24 @@ full pipe at the other end of stderr must not stop the event loop; lines beyond 
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import logging
+import os
 import queue
+import select
 import sys
 import threading
 import time
 from collections.abc import Callable
 from logging.handlers import QueueHandler, QueueListener
-from typing import TextIO
 
 REQUEST_ID: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 
 _QUEUE_SIZE = 4096
 _FLUSH_AT_EXIT = 0.5  # seconds a blocked stderr may delay the end of the process
+_FLUSH_POLL = 0.005
 
 # C0 and C1 controls and line separators: whoever writes into our log must not be able to forge lines or colours.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
@@ -34,13 +37,26 @@ def escaped(text: str, limit: int = 8192) -> str:
     return text[:limit].translate(_CONTROLS)
 
 
+def _trace(formatted: str) -> str:
+    """A traceback, whose last line holds words of whoever caused it: line by line, and set off from log lines."""
+    return "\n".join(f"  | {escaped(line)}" for line in formatted.splitlines())
+
+
 class TextFormatter(logging.Formatter):
+    """`live`: on a terminal a line may stand half drawn where the next log line goes."""
+
+    def __init__(self, live: bool = False) -> None:
+        super().__init__()
+        self._first = "\r\033[K" if live else ""
+
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         area = record.name.removeprefix("ollamaspace.")
-        line = f"{clock} {record.levelname.lower():7} {area:8} {escaped(record.getMessage())}"
+        line = f"{self._first}{clock} {record.levelname.lower():7} {area:8} {escaped(record.getMessage())}"
+        if record.levelno >= logging.WARNING and (request_id := getattr(record, "request_id", None)):
+            line += f" [{escaped(request_id)}]"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += "\n" + _trace(self.formatException(record.exc_info))
         return line
 
 
@@ -57,7 +73,7 @@ class JsonFormatter(logging.Formatter):
             entry["request_id"] = request_id
         entry.update(getattr(record, "facts", {}))
         if record.exc_info:
-            entry["trace"] = self.formatException(record.exc_info)
+            entry["trace"] = _trace(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
@@ -74,38 +90,63 @@ class _Queued(QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
-            self.queue.put_nowait(record)
             if self.dropped:
-                lost, self.dropped = self.dropped, 0
-                note = logging.LogRecord(
-                    "ollamaspace.logs", logging.WARNING, "", 0, f"{lost} log lines lost", None, None
-                )
-                self.queue.put_nowait(note)
+                lost = f"{self.dropped} log lines lost"
+                self.queue.put_nowait(logging.LogRecord("ollamaspace.logs", logging.WARNING, "", 0, lost, None, None))
+                self.dropped = 0
+            self.queue.put_nowait(record)
         except queue.Full:
             self.dropped += 1
 
 
-def set_up(form: str, level: str, on_space: bool, stream: TextIO | None = None) -> Callable[[], None]:
-    """Send this process's logs to `stream` (stderr). Returns what must be called at the very end."""
-    stream = stream or sys.stderr
-    as_text = form == "text" or (form == "auto" and (on_space or (stream is not None and stream.isatty())))
+class _Sink(logging.Handler):
+    """Writes to a file descriptor, past `sys.stderr`: a thread that is stuck in there would end the process with an
+    abort, because the interpreter wants its lock at the very end.
+    """
+
+    def __init__(self, descriptor: int, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        data = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+        with contextlib.suppress(OSError):  # whoever read this has gone; there is nobody else to tell
+            while data:
+                data = data[self._write(data) :]
+
+    def _write(self, data: bytes) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:  # somebody who shares the descriptor has made it so
+            select.select([], [self._descriptor], [])
+            return 0
+
+
+def set_up(form: str, level: str, on_space: bool) -> Callable[[], None]:
+    """Send this process's logs to stderr. Returns what must be called at the very end."""
     root = logging.getLogger()
-    if stream is None:  # started with stderr closed: there is nobody to tell
-        root.addHandler(logging.NullHandler())
-        return lambda: None
-    sink = logging.StreamHandler(stream)
-    sink.setFormatter(TextFormatter() if as_text else JsonFormatter())
-    lines: queue.Queue[logging.LogRecord] = queue.Queue(_QUEUE_SIZE)
-    handler = _Queued(lines)
-    listener = QueueListener(lines, sink)
-    root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    if sys.stderr is None:  # started with stderr closed: there is nobody to tell
+        root.handlers[:] = [logging.NullHandler()]
+        return lambda: None
+    live = sys.stderr.isatty()
+    as_text = form == "text" or (form == "auto" and (on_space or live))
+    sink = _Sink(sys.stderr.fileno(), TextFormatter(live) if as_text else JsonFormatter())
+    lines: queue.Queue[logging.LogRecord] = queue.Queue(_QUEUE_SIZE)
+    listener = QueueListener(lines, sink)
+    root.handlers[:] = [_Queued(lines)]
     listener.start()
 
     def finish() -> None:
-        stopper = threading.Thread(target=listener.stop, daemon=True)
-        stopper.start()
-        stopper.join(_FLUSH_AT_EXIT)
+        deadline = time.monotonic() + _FLUSH_AT_EXIT
+        while not lines.empty() and time.monotonic() < deadline:
+            time.sleep(_FLUSH_POLL)
+        # With room in the queue its end can be announced; without, the thread ends with the process.
+        if not lines.full():
+            stopper = threading.Thread(target=listener.stop, daemon=True)
+            stopper.start()
+            stopper.join(max(0.0, deadline - time.monotonic()))
 
     return finish
