@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from urllib.parse import quote
 
 from ollamaspace import __version__
 from ollamaspace.access.owner import OwnerKey
@@ -29,7 +30,7 @@ def address(settings: Settings) -> str:
 
 def signed_in(settings: Settings, key: str) -> str:
     """The fragment never leaves the browser: no server, proxy or log sees it."""
-    return f"{address(settings)}#key={key}"
+    return f"{address(settings)}#key={quote(key, safe='')}"
 
 
 def block(settings: Settings, key: OwnerKey, standing: Standing, url: str, folder: DataFolder) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import http.client
+import json
 import os
+import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ollamaspace import __version__
 from ollamaspace.cli.arguments import Command
+from ollamaspace.cli.engines import for_a_visitor
 from ollamaspace.cli.progress import size
 from ollamaspace.config import EngineAddress, Settings
 from ollamaspace.engine import ports
@@ -17,10 +23,12 @@ from ollamaspace.engine.client import EngineClient
 from ollamaspace.engine.locate import Choice, locate
 from ollamaspace.engine.state import Kind
 from ollamaspace.errors import CannotStart, OllamaSpaceError
+from ollamaspace.logs import escaped
 from ollamaspace.store.data_folder import DataFolder, prepare
 
 _MEMORY_FOR_4B = 6 * 10**9  # bytes; qwen3:4b takes about 3.5 GB with its context
 _DISK_FOR_4B = 4 * 10**9
+_ASK_WITHIN = 2.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,51 +37,64 @@ class Finding:
     found: str
     remedy: str | None = None
     """None: nothing needs doing."""
+    stops: bool = True
+    """Whether `serve` cannot work before something is done."""
 
 
 async def doctor(command: Command) -> int:
     """1 if something must be mended before `serve` can work."""
-    settings = command.settings().settings
-    bad = 0
+    loaded = command.settings()
     print(f"OllamaSpace {__version__}\n")
-    async for finding in _findings(settings, command):
-        bad += finding.remedy is not None
-        print(f"{'!' if finding.remedy else ' '} {finding.what:12} {finding.found}")
-        if finding.remedy:
-            print(f"  {'':12} → {finding.remedy}")
-    print(f"\n{'Everything is in order.' if not bad else f'{bad} things need attention.'}")
-    return 1 if bad else 0
+    for warning in loaded.warnings:
+        _show(Finding("settings", warning, "correct the name, or remove it", stops=False))
+    problems = 0
+    async for finding in _findings(loaded.settings, command):
+        _show(finding)
+        problems += finding.remedy is not None and finding.stops
+    if problems:
+        print(f"\n{problems} {'thing has' if problems == 1 else 'things have'} to be mended before `serve` can work.")
+    else:
+        print("\nNothing stands in the way of `serve`.")
+    return 1 if problems else 0
+
+
+def _show(finding: Finding) -> None:
+    mark = " " if finding.remedy is None else "!" if finding.stops else "~"
+    print(f"{mark} {finding.what:12} {escaped(finding.found)}")
+    if finding.remedy:
+        print(f"  {'':12} → {escaped(finding.remedy)}")
 
 
 async def _findings(settings: Settings, command: Command) -> AsyncIterator[Finding]:
-    folder = _folder(settings, command)
-    if isinstance(folder, Finding):
-        yield folder
-    else:
+    folder: DataFolder | None = None
+    try:
+        folder = prepare(settings.data_dir, command.environ)
         yield Finding("data folder", f"{folder.path}{'' if folder.lasting else ' (temporary: nothing there lasts)'}")
-        yield _disk(folder.path)
-    yield _memory()
+    except CannotStart as error:
+        yield Finding("data folder", "cannot be used", str(error))
     yield await _port(settings)
     try:
-        choice = await locate(settings, command.environ)
+        choice = await locate(for_a_visitor(settings), command.environ)
     except CannotStart as error:
         yield Finding("engine", "none that can be used", str(error))
-        return
-    async for finding in _engine(choice, folder if isinstance(folder, DataFolder) else None):
-        yield finding
+    else:
+        async for finding in _engine(choice, folder):
+            yield finding
+    yield _disk(_models_folder(folder, command.environ))
+    yield _memory()
 
 
-def _folder(settings: Settings, command: Command) -> DataFolder | Finding:
-    try:
-        return prepare(settings.data_dir, command.environ)
-    except CannotStart as error:
-        return Finding("data folder", "cannot be used", str(error))
+def _models_folder(folder: DataFolder | None, environ: Mapping[str, str]) -> Path:
+    """Where Ollama puts its models, or the folder next above that exists."""
+    given = environ.get("OLLAMA_MODELS") or (os.path.join(environ["HOME"], ".ollama") if environ.get("HOME") else "")
+    wanted = Path(given).absolute() if given else folder.path if folder else Path("/")
+    return next(path for path in (wanted, *wanted.parents) if path.is_dir())
 
 
 def _disk(path: Path) -> Finding:
     free = shutil.disk_usage(path).free
-    remedy = None if free >= _DISK_FOR_4B else "free some disk, or use a smaller model (OLLAMA_MODEL)"
-    return Finding("disk", f"{size(free)} free", remedy)
+    remedy = None if free >= _DISK_FOR_4B else "free some, or use a smaller model than qwen3:4b (OLLAMA_MODEL)"
+    return Finding("disk", f"{size(free)} free for models", remedy, stops=False)
 
 
 def _memory() -> Finding:
@@ -81,27 +102,53 @@ def _memory() -> Finding:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return Finding("memory", "cannot be told here")
+    # A container's own limit; the file is not there, or says `max`, where there is none.
+    with contextlib.suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
     remedy = None if total >= _MEMORY_FOR_4B else "use a smaller model than qwen3:4b (OLLAMA_MODEL)"
-    return Finding("memory", f"{size(total)} in all", remedy)
+    return Finding("memory", f"{size(total)} in all", remedy, stops=False)
 
 
 async def _port(settings: Settings) -> Finding:
     where = f"{settings.host}:{settings.port}"
-    if ports.is_free(EngineAddress(settings.host, settings.port)):
+    address = EngineAddress(settings.host, settings.port)
+    if ports.is_free(address):
         return Finding("port", f"{where} is free")
+    if await asyncio.to_thread(_is_ours, address):
+        return Finding("port", f"OllamaSpace is running at {where}")
     holder = await ports.holder(settings.port)
-    return Finding("port", f"{where} is held by {holder}", "stop that, or choose another with --port, unless it is us")
+    return Finding("port", f"{where} is held by {holder}", "stop that, or choose another with --port")
+
+
+def _is_ours(address: EngineAddress) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104
+    connection = http.client.HTTPConnection(host, address.port, timeout=_ASK_WITHIN)
+    try:
+        connection.request("GET", "/healthz")
+        return bool(json.loads(connection.getresponse().read(1000)) == {"status": "alive"})
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
 
 
 async def _engine(choice: Choice, folder: DataFolder | None) -> AsyncIterator[Finding]:
-    if choice.command is not None:
-        yield Finding("engine", f"{_named(choice)}; it is not running now")
-        if choice.kind is Kind.EMBEDDED and folder is not None:
-            models = sorted(path.name for path in folder.models.glob("*.gguf"))
-            yield Finding("models", ", ".join(models) or "none yet; the first start downloads one")
-        return
+    if choice.command is None:
+        async for finding in _running(choice):
+            yield finding
+    elif choice.kind is Kind.EMBEDDED:
+        yield Finding("engine", "the embedded engine, a small demonstration model; it is not running now")
+        models = sorted(path.name for path in folder.models.glob("*.gguf")) if folder else []
+        yield Finding("models", ", ".join(models) or "none yet; the first start downloads one")
+    else:
+        program = choice.command[0]
+        yield Finding("engine", f"{await _version_of(program)} at {program}; it is not running now")
+        yield Finding("models", "are known once it runs")
+
+
+async def _running(choice: Choice) -> AsyncIterator[Finding]:
     async with EngineClient.open(choice.url) as client:
-        version = await client.version(2)
+        version = await client.version(_ASK_WITHIN)
         if version is None:
             yield Finding("engine", f"{choice.url} does not answer", "start it, or unset OLLAMASPACE_OLLAMA_URL")
             return
@@ -111,10 +158,28 @@ async def _engine(choice: Choice, folder: DataFolder | None) -> AsyncIterator[Fi
         except OllamaSpaceError as error:
             yield Finding("models", "cannot be listed", str(error))
             return
-        yield Finding("models", ", ".join(models) or "none yet; the first start downloads one")
+        none = "none yet" + ("" if choice.kind is Kind.EXTERNAL else "; the first start downloads one")
+        yield Finding("models", ", ".join(models) or none)
 
 
-def _named(choice: Choice) -> str:
-    if choice.kind is Kind.EMBEDDED:
-        return "the embedded engine, a small demonstration model"
-    return choice.command[0] if choice.command else choice.url
+async def _version_of(program: str) -> str:
+    """What `ollama --version` says of itself."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(program, "--version"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={"PATH": os.defpath, "HOME": "/"},
+        )
+    except OSError as error:
+        return f"a program that cannot be run ({error.strerror})"
+    try:
+        async with asyncio.timeout(_ASK_WITHIN):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return "a program that does not say its version"
+    found = re.search(rb"version is (\d[\w.+-]{0,40})", said)
+    return f"Ollama {found[1].decode()}" if found else "a program that does not say its version"

@@ -16,7 +16,6 @@ from ollamaspace.engine.supervisor import Launch, Supervisor, Timing
 from ollamaspace.engine.watcher import Watcher
 from ollamaspace.store.data_folder import DataFolder
 
-
 # The embedded engine fetches its model with pip, from wherever this machine's pip fetches.
 _FOR_PIP = ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_PROXY")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -24,20 +25,29 @@ _COMMANDS: dict[str, Run] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    command = parse(sys.argv[1:] if argv is None else argv)
     try:
+        command = parse(sys.argv[1:] if argv is None else argv)
         outcome = _COMMANDS[command.name](command)
-        return outcome if isinstance(outcome, int) else _run(outcome)
+        code = outcome if isinstance(outcome, int) else _run(outcome)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except CannotStart as error:
-        print(error, file=sys.stderr)
+        _complain(error)
         return error.exit_code
     except OllamaSpaceError as error:
-        print(error, file=sys.stderr)
+        _complain(error)
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+
+
+def _complain(error: OllamaSpaceError) -> None:
+    print(error, file=sys.stderr)
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from typing import TextIO
 
+from ollamaspace.logs import escaped
 from ollamaspace.models.pulls import Progress
 
 log = logging.getLogger("ollamaspace.models")
 
 _EVERY = 0.1  # seconds between two states of the live line
+_COLUMNS = 80  # of a terminal that does not know its own width
 
 
 class PullTeller:
-    """Call it with the progress after each line of the engine's."""
+    """Call it with the progress after each line of the engine's and at the end. One for any number of pulls."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stderr
         self._live = self._out is not None and self._out.isatty()
+        self._of: Progress | None = None
         self._drawn = float("-inf")
         self._tenths = -1
 
     def __call__(self, progress: Progress) -> None:
+        if progress is not self._of:
+            self._of, self._drawn, self._tenths = progress, float("-inf"), -1
         if self._live:
             self._draw(progress)
         else:
@@ -31,11 +37,17 @@ class PullTeller:
 
     def _draw(self, progress: Progress) -> None:
         now = time.monotonic()
-        last = progress.status == "success"
-        if now - self._drawn >= _EVERY or last:
-            self._drawn = now
-            self._out.write(f"\r\033[K  {progress.model}: {described(progress)}" + ("\n" if last else ""))
+        last = progress.error is not None or progress.status == "success"
+        if now - self._drawn < _EVERY and not last:
+            return
+        self._drawn = now
+        try:
+            columns = os.get_terminal_size(self._out.fileno()).columns or _COLUMNS
+            line = escaped(f"  {progress.model}: {described(progress)}")[: columns - 1]
+            self._out.write(f"\r\033[K{line}" + ("\n" if last else ""))
             self._out.flush()
+        except (OSError, ValueError):  # the terminal is gone; that is no reason to stop a download
+            self._live = False
 
     def _log(self, progress: Progress) -> None:
         tenths = int(progress.completed * 10 / progress.total) if progress.total else -1

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import replace
 
 from ollamaspace.cli.arguments import Command
-from ollamaspace.cli.engines import Opened, opened
+from ollamaspace.cli.engines import Opened, for_a_visitor, opened
 from ollamaspace.cli.progress import PullTeller
-from ollamaspace.errors import BadRequest, CannotStart
+from ollamaspace.errors import CannotStart
 from ollamaspace.gateway.model_names import fault
 from ollamaspace.logs import set_up
 from ollamaspace.models.catalogue import Catalogue
@@ -21,13 +20,12 @@ async def pull(command: Command) -> int:
     settings = command.settings().settings
     model = command.model or ""
     if (why := fault(model)) is not None:
-        raise BadRequest(f"MODEL {why}", "MODEL")
+        print(f"MODEL {why}, not {model[:80]!r}", file=sys.stderr)
+        return 2
     finish = set_up(settings.log_format, "warning" if sys.stderr.isatty() else settings.log_level, settings.on_space)
     try:
         folder = prepare(settings.data_dir, command.environ)
-        # A running server has an engine at that address already, and it may be any of ours.
-        settings = replace(settings, engine="auto") if settings.engine in ("ollama", "embedded") else settings
-        async with opened(settings, command.environ, folder) as found:
+        async with opened(for_a_visitor(settings), command.environ, folder) as found:
             return await _pull(found, model, settings.stall)
     finally:
         finish()
