@@ -7,6 +7,7 @@ temporary one serves, and what is in it may be gone after a restart.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -41,22 +42,26 @@ class DataFolder:
 
     def keep_key(self, key: str) -> None:
         """Readable by this user alone from its first byte on, and whole or not there at all."""
-        temporary = self.path / f".key.{os.getpid()}"
+        temporary: str | None = None
         try:
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            descriptor, temporary = tempfile.mkstemp(prefix=".key.", dir=self.path)  # made with 0600
+            with open(descriptor, "w", encoding="ascii") as file:
                 file.write(key + "\n")
-            temporary.replace(self.key_file)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, self.key_file)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
             raise DataFolderError(f"The key cannot be kept in {self.path}: {error.strerror}.") from error
 
 
 def platform_folder(environ: Mapping[str, str]) -> Path | None:
     """Where the platform keeps data of programs; None without a home."""
-    if given := environ.get("XDG_DATA_HOME"):
+    if (given := environ.get("XDG_DATA_HOME", "")) and os.path.isabs(given):
         return Path(given) / "ollamaspace"
-    home = environ.get("HOME")
-    if not home:
+    home = environ.get("HOME", "")
+    if not os.path.isabs(home):
         return None
     if sys.platform == "darwin":
         return Path(home) / "Library" / "Application Support" / "OllamaSpace"
@@ -73,7 +78,14 @@ def prepare(given: Path | None, environ: Mapping[str, str]) -> DataFolder:
             return DataFolder(_made(usual), lasting=True)
         except DataFolderError:
             pass  # a read-only home is no reason not to serve
-    return DataFolder(_made(Path(tempfile.gettempdir()) / f"ollamaspace-{os.getuid()}", ours=True), lasting=False)
+    return DataFolder(_made(_temporary(), ours=True), lasting=False)
+
+
+def _temporary() -> Path:
+    try:
+        return Path(tempfile.gettempdir()) / f"ollamaspace-{os.getuid()}"
+    except OSError as error:
+        raise _unusable(Path("/tmp"), "there is no temporary folder either") from error  # noqa: S108 - only named
 
 
 def _made(path: Path, ours: bool = False) -> Path:
@@ -85,8 +97,8 @@ def _made(path: Path, ours: bool = False) -> Path:
         raise _unusable(path, error.strerror or str(error)) from error
     if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise _unusable(path, "it cannot be written")
-    if ours and (path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077):
-        raise _unusable(path, "it belongs to somebody else")
+    if ours and (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077):
+        raise _unusable(path, "others made it or may look into it")
     return path
 
 

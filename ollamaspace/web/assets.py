@@ -44,9 +44,10 @@ def load(root: Path) -> dict[str, Asset]:
     """Every file below `root` by its relative name; links are not followed out of it."""
     found = {}
     for path in sorted(root.rglob("*")):
-        if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
+        name = path.relative_to(root)
+        if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in name.parts):
             body = path.read_bytes()
-            found[path.relative_to(root).as_posix()] = Asset(body, _type(path), hashlib.sha256(body).hexdigest()[:20])
+            found[name.as_posix()] = Asset(body, _type(path), hashlib.sha256(body).hexdigest()[:20])
     return found
 
 
