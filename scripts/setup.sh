@@ -8,7 +8,7 @@ need_python() {
   if [ -x "$python" ]; then return; fi
   local found
   for found in python3.13 python3.12 python3.11 python3; do
-    if command -v "$found" >/dev/null && "$found" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    if command -v "$found" >/dev/null && "$found" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       say "Making a virtual environment in .venv with $("$found" --version)."
       "$found" -m venv .venv || { rm -rf .venv; fail "python's venv is missing; try: apt-get install python3-venv"; }
       return
