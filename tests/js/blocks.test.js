@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { closes, isVisible, lexed, openingFence, outdented, parted } from "../../static/js/lib/markdown/blocks.js";
-import { SAMPLES } from "./corpus.js";
+
+/** Markdown as models write it, and as nobody should; the tests in the browser draw the same samples. */
+const SAMPLES = JSON.parse(readFileSync(new URL("corpus.json", import.meta.url), "utf8"));
 
 const raws = (tokens) => tokens.filter(isVisible).map((token) => token.raw.trimEnd());
 
@@ -32,6 +35,14 @@ test("a lexer that gives up leaves the text as it was written", () => {
   const tokens = lexed(deep);
   assert.equal(tokens.map((token) => token.raw).join(""), deep);
 });
+
+for (const piece of ["_a", "*x", "**a", "[", "[x", "![", "> ", "`", "<", "&", "- x\n", "|a", "[a](b)"]) {
+  test(`100,000 characters of ${JSON.stringify(piece)} are read in time`, { timeout: 2000 }, () => {
+    const text = piece.repeat(100_000 / piece.length).trimEnd();
+    const tokens = lexed(text);
+    assert.equal(tokens.map((token) => token.raw).join(""), text);
+  });
+}
 
 test("an opening fence is known by its marker, its language and where its lines begin", () => {
   assert.deepEqual(openingFence("```js title\nx"), { marker: "```", indent: 0, lang: "js title", body: 12 });

@@ -13,10 +13,24 @@ import { Lexer } from "../../../vendor/marked@18.2.1/marked.esm.js";
 const OPTIONS = { gfm: true, breaks: false, pedantic: false, silent: true };
 const FENCE = /^\n*( {0,3})(`{3,}|~{3,})([^\n]*)\n/;
 
-/** @param {string} text @returns {Token[]} without the blank lines between blocks */
+/**
+ * Emphasis costs marked time that grows with the square of a paragraph: 100,000 characters of `_a` take six seconds.
+ * What is longer than this stands without emphasis, links and code; nobody writes such paragraphs to be read.
+ */
+const LONGEST_PARAGRAPH = 8000;
+
+class BoundedLexer extends Lexer {
+  inlineTokens(source, tokens = []) {
+    if (source.length <= LONGEST_PARAGRAPH) return super.inlineTokens(source, tokens);
+    tokens.push({ type: "text", raw: source, text: source, escaped: false });
+    return tokens;
+  }
+}
+
+/** @param {string} text @returns {Token[]} */
 export function lexed(text) {
   try {
-    return new Lexer(OPTIONS).lex(text);
+    return new BoundedLexer(OPTIONS).lex(text);
   } catch {
     // Thousands of nested quotes exhaust the lexer's stack: then the text stands as it was written.
     return [{ type: "html", raw: text, text }];
@@ -61,6 +75,12 @@ export function openingFence(text) {
 export function closes(fence, line) {
   const mark = line.replace(/^ {0,3}/, "");
   return mark.startsWith(fence.marker) && /^[`~]* *$/.test(mark.slice(fence.marker.length));
+}
+
+/** Whether half a line may become the one that closes a fence. @param {Fence} fence @param {string} part */
+export function mayClose(fence, part) {
+  const mark = part.replace(/^ {0,3}/, "");
+  return fence.marker.startsWith(mark) || closes(fence, part);
 }
 
 /** A line inside a fence loses as much indentation as the fence has. @param {Fence} fence @param {string} line */

@@ -64,6 +64,12 @@ export class CodeBlock {
     this.#last.replaceChildren(line);
   }
 
+  /** Takes back the line that turned out to be no line of the code. */
+  dropPart() {
+    this.#last?.remove();
+    this.#last = null;
+  }
+
   #open() {
     if (this.#last) return;
     this.#last = document.createElement("span");

@@ -5,7 +5,7 @@
  * Invariant: once finished, the nodes are what they would be had the text come in one piece.
  */
 
-import { closes, isVisible, lexed, openingFence, outdented, parted } from "./blocks.js";
+import { closes, isVisible, lexed, mayClose, openingFence, outdented, parted } from "./blocks.js";
 import { CodeBlock } from "./code.js";
 import { block, listItem, tableRow } from "./nodes.js";
 
@@ -113,13 +113,15 @@ export class MarkdownView {
       this.#code.next = end + 1;
     }
     const part = this.#source.slice(this.#code.next);
-    view.showPart(closes(fence, part) ? "" : outdented(fence, part));
+    if (mayClose(fence, part)) view.dropPart();
+    else view.showPart(outdented(fence, part));
     return false;
   }
 
   #closeCode(end) {
+    this.#code.view.dropPart();
     const [shown] = this.#open.splice(0, 1);
-    this.#finished.push({ ...shown, type: "code", raw: this.#source.slice(this.#at, end).trim() });
+    this.#finished.push({ ...shown, type: "code", raw: this.#source.slice(this.#at, end).replace(/^\n+|\n$/g, "") });
     this.#at = end;
     this.#code = null;
     return true;
