@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,6 +38,7 @@ def program(pytestconfig: pytest.Config) -> Iterator[Path]:
     reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
     if not image_layout.MAY_SWITCH and reporter is not None:
         reporter.write_line(f"The image's commands run as user {os.geteuid()}: only root may become user 1000.")
+    assert shutil.which("tini"), "tini is missing; apt-get install tini brings it"
     top = Path(tempfile.mkdtemp(prefix="ollamaspace-image-"))
     top.chmod(0o755)
     try:
