@@ -7,14 +7,15 @@ fail() { printf '%s\n' "$*" >&2; exit 1; }
 need_python() {
   if [ -x "$python" ]; then return; fi
   local found
-  for found in python3.13 python3.12 python3.11 python3; do
-    if command -v "$found" >/dev/null && "$found" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  # The system's own come first: other users may run them too, which the container's tests need.
+  for found in /usr/bin/python3.{13,12,11} python3.{13,12,11} python3; do
+    if "$found" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       say "Making a virtual environment in .venv with $("$found" --version)."
-      "$found" -m venv .venv || { rm -rf .venv; fail "python's venv is missing; try: apt-get install python3-venv"; }
-      return
+      "$found" -m venv .venv && return
+      rm -rf .venv
     fi
   done
-  fail "Python 3.11 or newer is needed."
+  fail "Python 3.11 or newer with its venv is needed; on Debian: apt-get install python3-venv"
 }
 
 # install FILE: a list of pinned packages, once for each version of it.
