@@ -89,7 +89,7 @@ async def started(
     port, engine_port = free_port(), free_port()
     log = folder / "space.log"
     surroundings = environment(folder, port, engine_port, binary) | environ
-    with log.open("wb") as out:  # noqa: ASYNC230 - a small local file
+    with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "ollamaspace", *arguments),
@@ -174,7 +174,7 @@ def zombies(parent: int) -> list[int]:
 
 
 def _is_lifeline(pid: int) -> bool:
-    return b"kill -KILL" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"while read -r group" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 async def ask(

@@ -34,7 +34,7 @@ while [ "$grown" ]; do
     grown=yes
   done
 done
-kill -KILL -- "-$last" $kin
+kill -s KILL -- "-$last" $kin
 """
 
 
