@@ -24,11 +24,15 @@ import { lastTurn, titleOf } from "./state/conversation.js";
 import { explained, refused } from "./state/failures.js";
 import { ANNOUNCED, figuresOf, selectedModel, thinks } from "./state/page.js";
 
+/** After a failure the status soon says more than it does at that moment. */
+const CURIOUS_MS = 6000;
+
 const client = new Client();
 
 class Page {
   #editing = "";
   #complaint = "";
+  #curiousUntil = 0;
   #frames = new Frames(() => this.#draw());
   #root = document.body;
 
@@ -39,7 +43,7 @@ class Page {
     this.space = new Space(client, {
       onChange: () => this.#frames.request(),
       onRefused: (failure) => this.signOut(refused(failure)),
-      hurry: () => this.desk.live && lastTurn(this.desk.conversation).phase === "waiting",
+      hurry: () => performance.now() < this.#curiousUntil || lastTurn(this.desk.conversation)?.phase === "waiting",
     });
     this.#build();
     this.#listen();
@@ -200,7 +204,7 @@ class Page {
       if (keys.concerns(event) && !keys.load()) this.signOut();
       else this.desk.adopt(changedName(event));
     });
-    addEventListener("pagehide", () => this.desk.save());
+    for (const type of ["beforeunload", "pagehide"]) addEventListener(type, () => this.desk.leave());
     addEventListener("hashchange", () => this.#takeKey());
     setInterval(() => this.desk.live && this.#frames.request(), 1000);
   }
@@ -226,6 +230,7 @@ class Page {
   #happened(event) {
     const words = ANNOUNCED[event.type];
     if (words) setText(part(this.#root, "announcement"), words);
+    if (event.type === "failed") this.#curiousUntil = performance.now() + CURIOUS_MS;
     if (["finished", "failed", "stopped"].includes(event.type)) this.space.lookAgain();
     if (event.type === "wrote") this.#frames.request();
     else this.#frames.flush();
@@ -243,7 +248,8 @@ class Page {
     this.welcome.update(status, { models, model: this.#model, complaint: this.#complaint });
     this.welcome.hidden = !isEmpty;
     part(this.#root, "log").hidden = isEmpty;
-    const can = this.#model !== "";
+    // While the list is not there yet, the server's default answers.
+    const can = models === null || this.#model !== "";
     this.composer.update({ live, can, thinks: thinks(models, this.#model), editing: this.#editing !== "" });
     this.strip.update(doing, figuresOf(conversation, status, this.#model, now));
     part(this.#root, "not-kept").hidden = this.desk.kept;

@@ -6,12 +6,13 @@ and no message of the console that was not announced.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
 from tests.space import Space
 
@@ -27,7 +28,10 @@ class Visitor:
     def __init__(self, page: Page, space: Space) -> None:
         self.page, self.space = page, space
         self.complaints: list[str] = []
+        self.sent: list[dict[str, Any]] = []
+        """The bodies of all questions, as they left the page."""
         page.on("console", self._heard)
+        page.on("request", self._asked)
         page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
 
     async def arrive(self) -> None:
@@ -70,6 +74,10 @@ class Visitor:
         """Elements that reach beyond the window without a box of their own to scroll in."""
         found: list[str] = await self.page.evaluate(TOO_WIDE)
         return found
+
+    def _asked(self, request: Request) -> None:
+        if request.url.endswith("/chat_api"):
+            self.sent.append(json.loads(request.post_data or "null"))
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

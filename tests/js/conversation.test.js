@@ -51,6 +51,11 @@ test("thinking that was broken off is timed too", () => {
   assert.equal(lastTurn(play(asked(), thought("Hm", 1200), { type: "stopped", at: 2200 })).thoughtMs, 1000);
 });
 
+test("an answer of the default model tells its name with its first words", () => {
+  const turn = lastTurn(play({ ...asked(), model: "" }, { ...wrote("a"), model: "the:default" }));
+  assert.equal(turn.model, "the:default");
+});
+
 test("what comes after the end changes nothing", () => {
   for (const end of [finished(), failed(), { type: "stopped", at: 1 }]) {
     const state = play(asked(), wrote("a"), end);

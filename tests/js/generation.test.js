@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { RequestFailed } from "../../static/js/lib/client.js";
 import { Generation } from "../../static/js/lib/generation.js";
 
-const said = (content, thinking) => ({ message: { role: "assistant", content, thinking }, done: false });
+const said = (content, thinking) => ({ model: "m", message: { role: "assistant", content, thinking }, done: false });
 const LAST = {
   message: { role: "assistant", content: "" },
   done: true,
@@ -39,7 +39,7 @@ async function told(pieces) {
 
 test("pieces become words, and the last line the end with its figures", async () => {
   const events = await told([[said("Hel"), said("lo")], [LAST]]);
-  assert.deepEqual(events[0], { type: "wrote", text: "Hello", thinking: "", lines: 2, at: 5 });
+  assert.deepEqual(events[0], { type: "wrote", text: "Hello", thinking: "", model: "m", lines: 2, at: 5 });
   assert.equal(events[1].type, "finished");
   assert.deepEqual(events[1].figures, { promptTokens: 9, tokens: 2, rate: 20, firstMs: 0, window: 0 });
 });

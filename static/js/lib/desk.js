@@ -9,6 +9,8 @@ import { newId } from "./conversations.js";
 import { Generation } from "./generation.js";
 
 const SAVE_EVERY_MS = 1000;
+/** A reload breaks the stream off some moments before the page goes; a download link only looks like leaving. */
+const LEAVING_MS = 3000;
 
 export class Desk {
   /** @type {import("../state/conversation.js").Conversation} */
@@ -21,6 +23,7 @@ export class Desk {
   #onChange;
   #generation = null;
   #saveTimer = 0;
+  #leavingUntil = 0;
 
   /**
    * @param {import("./client.js").Client} client
@@ -58,14 +61,14 @@ export class Desk {
   }
 
   begin() {
-    this.#leave();
+    this.#quit();
     this.#show(empty(newId()));
     this.#shelf.begin(this.conversation.id);
   }
 
   /** @param {string} id */
   open(id) {
-    this.#leave();
+    this.#quit();
     this.#show(this.#shelf.open(id) ?? empty(newId()));
   }
 
@@ -75,6 +78,12 @@ export class Desk {
     if (this.live || !this.#shelf.changedElsewhere(name, id)) return;
     const theirs = this.#shelf.peek(id);
     if (theirs && !isLive(lastTurn(theirs))) this.open(id);
+  }
+
+  /** To be called when the page may be about to go. */
+  leave() {
+    this.#leavingUntil = performance.now() + LEAVING_MS;
+    this.save();
   }
 
   save() {
@@ -91,10 +100,11 @@ export class Desk {
     const at = performance.now();
     this.#dispatch({ ...event, id: newId(), model, at });
     if (!this.live) return;
-    const generation = new Generation((event) => this.#generation === generation && this.#dispatch(event));
+    const generation = new Generation((event) => this.#generation === generation && this.#dispatch(this.#seen(event)));
     this.#generation = generation;
-    const body = { model, messages: messagesOf(this.conversation), stream: true };
-    generation.run(this.#client, think === undefined ? body : { ...body, think });
+    const messages = messagesOf(this.conversation);
+    // What is undefined does not go into the JSON: the server knows its default model, and models their own mind.
+    generation.run(this.#client, { model: model || undefined, messages, stream: true, think });
   }
 
   #dispatch(event) {
@@ -104,7 +114,13 @@ export class Desk {
     this.#onChange(event);
   }
 
-  #leave() {
+  /** A stream that the leaving of the page cut is not a lost connection. */
+  #seen(event) {
+    const cut = event.failure?.code === "lost" && performance.now() < this.#leavingUntil;
+    return cut ? { ...event, failure: { code: "page_closed", message: "" } } : event;
+  }
+
+  #quit() {
     if (this.live) {
       const generation = this.#generation;
       this.#generation = null;

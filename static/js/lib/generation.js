@@ -64,7 +64,10 @@ export class Generation {
       this.#expectWithin(SILENCE_MS);
       const said = lines.filter((line) => line.message);
       const [text, thinking] = [textOf(said, "content"), textOf(said, "thinking")];
-      if (text || thinking) this.#dispatch({ type: "wrote", text, thinking, lines: said.length, at: this.#now() });
+      if (text || thinking) {
+        const { model } = said[0];
+        this.#dispatch({ type: "wrote", text, thinking, model, lines: said.length, at: this.#now() });
+      }
       const last = lines.find((line) => line.done === true || line.error !== undefined);
       if (last?.error !== undefined) throw new RequestFailed(last.code ?? "engine_error", String(last.error));
       if (last) return { type: "finished", ending: last.done_reason ?? "stop", figures: figuresOf(last) };

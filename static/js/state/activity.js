@@ -58,7 +58,7 @@ function engineActivity(status, online) {
 }
 
 function waitingActivity(status, turn) {
-  if (windowOf(status, turn.model) === 0)
+  if (turn.model && windowOf(status, turn.model) === 0)
     return { word: "loading", tone: "busy", says: `Loading ${turn.model} into memory`, detail: "" };
   return { word: "reading", tone: "busy", says: "Reading your words", detail: "" };
 }

@@ -67,7 +67,8 @@ function joined(before, after) {
 }
 
 function wrote(turn, event) {
-  const seen = { firstMs: turn.firstMs ?? event.at - turn.askedAt, lines: (turn.lines ?? 0) + event.lines };
+  const model = turn.model || event.model || "";
+  const seen = { model, firstMs: turn.firstMs ?? event.at - turn.askedAt, lines: (turn.lines ?? 0) + event.lines };
   const thinking = turn.thinking + event.thinking;
   if (!event.text) return { ...seen, phase: "thinking", thinking, thinkingAt: turn.thinkingAt ?? event.at };
   const thoughtMs = turn.thinkingAt === undefined ? turn.thoughtMs : (turn.thoughtMs ?? event.at - turn.thinkingAt);
