@@ -1,0 +1,91 @@
+"""An engine that is not ours is watched and never touched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ollamaspace.engine.client import EngineClient
+from ollamaspace.engine.clock import Clock
+from ollamaspace.engine.state import Kind, Standing, State
+from ollamaspace.engine.supervisor import Timing
+from ollamaspace.engine.watcher import Watcher
+from ollamaspace.errors import EngineStarting, NoEngine, ShuttingDown
+from tests.fake_engine import Journal, free_port
+from tests.space import is_alive, until
+from tests.supervised import stranger
+
+
+@asynccontextmanager
+async def watching(port: int, rate: float = 20) -> AsyncIterator[Watcher]:
+    async with EngineClient.open(f"http://127.0.0.1:{port}") as client:
+        watcher = Watcher(client, Standing(Kind.ADOPTED, Clock(rate)), Timing(start=20))
+        running = asyncio.create_task(watcher.run())
+        try:
+            yield watcher
+        finally:
+            watcher.stop()
+            await asyncio.wait_for(running, 5)
+
+
+async def reaches(watcher: Watcher, state: State) -> None:
+    await until(lambda: watcher.standing.state is state, 10, lambda: str(watcher.standing))
+
+
+async def test_it_is_ready_while_it_answers_and_unreachable_when_it_does_not(tmp_path: Path) -> None:
+    port = free_port()
+    async with watching(port) as watcher:
+        async with stranger(tmp_path / "first", port) as engine:
+            await reaches(watcher, State.READY)
+            assert watcher.standing.version == "0.33.0-rc2"
+            engine.kill()
+            await reaches(watcher, State.UNREACHABLE)
+        with pytest.raises(EngineStarting, match="cannot be reached"):
+            await watcher.ready(within=1)
+        async with stranger(tmp_path / "second", port):
+            await reaches(watcher, State.READY)
+            await watcher.ready(within=0)
+            watcher.stop()
+            await reaches(watcher, State.STOPPED)
+            with pytest.raises(ShuttingDown):
+                await watcher.ready(within=1)
+
+
+async def test_it_is_never_signalled_or_replaced(tmp_path: Path) -> None:
+    port = free_port()
+    async with stranger(tmp_path / "engine", port) as engine:
+        async with watching(port) as watcher:
+            await reaches(watcher, State.READY)
+            engine.send_signal(signal.SIGSTOP)
+            await reaches(watcher, State.UNREACHABLE)
+            watcher.restart("three answers in a row stood still")
+            watcher.kill()
+            engine.send_signal(signal.SIGCONT)
+            await reaches(watcher, State.READY)
+        assert is_alive(engine.pid)
+        journal = Journal(tmp_path / "engine" / "ollama")
+        assert len(journal.events("started")) == 1
+        assert not journal.events("sigterm")
+
+
+async def test_one_that_never_answered_is_given_up() -> None:
+    async with EngineClient.open(f"http://127.0.0.1:{free_port()}") as client:
+        watcher = Watcher(client, Standing(Kind.EXTERNAL, Clock(20)), Timing(start=5))
+        with pytest.raises(NoEngine, match="No engine answers at"):
+            await asyncio.wait_for(watcher.run(), 5)
+
+
+async def test_a_stop_need_not_wait_for_a_probe(tmp_path: Path) -> None:
+    port = free_port()
+    async with stranger(tmp_path / "engine", port) as engine, watching(port, rate=1) as watcher:
+        await reaches(watcher, State.READY)
+        os.kill(engine.pid, signal.SIGSTOP)
+        watcher.stop()
+        async with asyncio.timeout(1):
+            await reaches(watcher, State.STOPPED)
