@@ -1,7 +1,7 @@
 """`python -m bench`: every relay under every load, round after round, and the tables at the end.
 
-Rounds are interleaved (all relays, then all again) because a machine's speed drifts by a fifth within minutes; only
-ratios within one run mean anything.
+Rounds are interleaved (all relays, then all again, another one first) because a machine's speed drifts by a fifth
+within minutes; only ratios within one run mean anything.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def run(given: argparse.Namespace, processors: Processors) -> list[Result]:
     results: list[Result] = []
     for shape in shapes(given.loads, given.seconds):
         for number in range(given.rounds):
-            for name in names:
+            for name in names[number % len(names) :] + names[: number % len(names)]:
                 step = measure_direct if name == "direct" else partial(measure, name, RELAYS[name])
                 result = step(shape, processors)
                 results.append(result)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import gauge
 from bench.load import Order, Outcome
-from bench.relays import ENGINE, Command, Ground, environment
+from bench.relays import ENGINE, HERE, Command, Ground, environment
 
 KEY = "bench-key-bench-key-bench-key-0123"
 APART = 0.002
@@ -177,7 +177,8 @@ def _under_load(root: int, order: Order, shape: Shape) -> tuple[float, gauge.Mem
 
 
 def _start_load(order: Order) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "bench.load", json.dumps(asdict(order))], stdout=subprocess.PIPE)
+    argv = [sys.executable, "-m", "bench.load", json.dumps(asdict(order))]
+    return subprocess.Popen(argv, cwd=HERE.parent, stdout=subprocess.PIPE)
 
 
 def _finish_load(load: subprocess.Popen[bytes]) -> Outcome:

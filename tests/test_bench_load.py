@@ -1,0 +1,99 @@
+"""The benchmark's readers: what they count as complete, against its own engine and against streams that are cut."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bench import engine
+from bench.load import Order, percentile, run
+from bench.round import free_port
+
+SLOWEST_ANSWER_MS = 5_000
+
+
+def order(port: int, streams: int = 3, tokens: int = 8) -> Order:
+    return Order(port, "/api/chat", "key", streams, rate=200, tokens=tokens, apart=0.001, limit=10)
+
+
+@pytest.fixture
+async def engine_port() -> AsyncIterator[int]:
+    port = free_port()
+    env = {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}"}
+    child = await asyncio.create_subprocess_exec(sys.executable, str(Path(engine.__file__)), "serve", env=env)
+    try:
+        await listening(port)
+        yield port
+    finally:
+        child.terminate()
+        await child.wait()
+
+
+async def listening(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
+
+
+async def cut_after(pieces: list[bytes]) -> asyncio.Server:
+    """A server that answers with `pieces`, each in a packet of its own, and hangs up."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.005)
+        writer.close()
+
+    return await asyncio.start_server(answer, "127.0.0.1", 0)
+
+
+async def outcome_of(pieces: list[bytes], tokens: int) -> tuple[int, int]:
+    async with await cut_after(pieces) as server:
+        outcome = await run(order(server.sockets[0].getsockname()[1], streams=1, tokens=tokens))
+    return outcome.complete, outcome.tokens
+
+
+def whole_stream(tokens: int) -> bytes:
+    token = engine._token_chunk("tokens:200") % 1
+    return engine.HEAD + token * tokens + engine._last_chunks("tokens:200", tokens)
+
+
+async def test_every_token_of_the_engine_is_counted_and_aged(engine_port: int) -> None:
+    outcome = await run(order(engine_port))
+    assert (outcome.complete, outcome.tokens) == (3, 24)
+    assert 0 < outcome.age_p50 <= outcome.age_p99 < SLOWEST_ANSWER_MS
+    assert 0 < outcome.first_p50 < SLOWEST_ANSWER_MS
+
+
+async def test_a_stream_may_come_in_any_pieces() -> None:
+    stream = whole_stream(2)
+    assert await outcome_of([stream[at : at + 37] for at in range(0, len(stream), 37)], 2) == (1, 2)
+    assert await outcome_of([stream], 2) == (1, 2)
+
+
+async def test_a_stream_without_its_end_is_not_complete() -> None:
+    stream = whole_stream(2)
+    assert await outcome_of([stream.removesuffix(b"0\r\n\r\n")], 2) == (0, 2)
+    assert await outcome_of([stream.replace(b'"done":true', b'"done":null')], 2) == (0, 2)
+    assert await outcome_of([stream], 3) == (0, 2)
+
+
+async def test_a_refusal_is_not_complete_even_if_it_looks_like_a_stream() -> None:
+    assert await outcome_of([whole_stream(2).replace(b"200 OK", b"503 No")], 2) == (0, 2)
+
+
+def test_percentiles_are_the_nearest_rank_in_milliseconds() -> None:
+    values = [number * 1_000_000 for number in range(100, 0, -1)]
+    assert (percentile(values, 0.5), percentile(values, 0.99)) == (51, 100)
