@@ -25,6 +25,7 @@
     │   ├── EndedEarly            502 ended_early, the reply had no final line
     │   ├── FirstByte             504 first_byte
     │   └── Stalled               504 stalled
+    ├── QueueFull                 503 queue_full
     ├── ReaderTooSlow             reader_too_slow, dropped
     ├── ShuttingDown              503 shutting_down
     └── Unexpected                500 internal, a fault of ours
@@ -181,6 +182,16 @@ class FirstByte(EngineError):
 
 class Stalled(EngineError):
     status, code = 504, "stalled"
+
+
+class QueueFull(OllamaSpaceError):
+    """Nobody's mistake: there are more requests than places."""
+
+    status, code = 503, "queue_full"
+
+    def __init__(self, text: str, retry_after: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class ReaderTooSlow(OllamaSpaceError):
