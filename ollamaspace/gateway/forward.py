@@ -29,7 +29,6 @@ log = logging.getLogger("ollamaspace.gateway")
 
 _MOST_OF_A_REFUSAL = 64 * 1024
 _MOST_OF_A_WHOLE_REPLY = 16 * 1024 * 1024
-_DEATH_IS_NOTICED = 0.1  # seconds; asking again before that would meet the dead engine once more
 _LAST_CHUNK_WITHIN = 0.5
 _NO_FINAL_LINE = "The answer ended early: the engine closed it without a final line."
 
@@ -95,8 +94,7 @@ class Forwarder:
                 _end_with(Unexpected(), relay.body)
             finally:
                 request[SENT] = relay.body.sent if relay.body else 0
-            if relay.body is not None and not relay.body.aborted:
-                await response.write_eof()
+            await _finish(request, response, relay)
         return response
 
     async def whole(self, call: Call) -> bytes:
@@ -129,7 +127,6 @@ class Forwarder:
                     raise
                 log.info("the engine died before its first byte; asking once more")
                 relay.deadline = math.inf
-                await asyncio.sleep(_DEATH_IS_NOTICED)
                 await self.engine.doubted()
         raise AssertionError("the second try returns or raises")
 
@@ -206,6 +203,16 @@ async def _leave_reusable(reply: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(_LAST_CHUNK_WITHIN):
             while await reply.content.readany():
                 pass
+
+
+async def _finish(request: web.Request, response: web.StreamResponse, relay: Relay) -> None:
+    """Returns when the reader has everything, or was dropped because it takes nothing."""
+    try:
+        if relay.body is not None and not relay.body.aborted:
+            await response.write_eof()
+    finally:
+        if relay.body is not None and relay.body.aborted:
+            request[OUTCOME] = ReaderTooSlow.code
 
 
 def _crashed() -> EngineCrashed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ollamaspace.errors import FirstByte, OllamaSpaceError, ReaderTooSlow, Shutt
 _SWEEP_EVERY = 0.25
 _MOST_BUFFERED = 1024 * 1024
 _LONG_PIECE = 128 * 1024
+_MOST_UNSENT = 32 * 1024  # bytes that the kernel takes beyond what is under way to the reader
 _STALLS_IN_A_ROW = 3
 _LAST_LINES = 1.0  # seconds for the last lines of streams that were told to end
 
@@ -38,6 +40,7 @@ class Chunked:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the reader left")
+        _keep_little_in_the_kernel(transport)
         self._transport = transport
         self._framed = request.version >= (1, 1)
         self._most = _MOST_BUFFERED
@@ -69,6 +72,18 @@ class Chunked:
     def abort(self) -> None:
         self.aborted = True
         self._transport.abort()
+
+
+def _keep_little_in_the_kernel(transport: asyncio.Transport) -> None:
+    """A kernel takes megabytes for a reader who takes nothing, and hides for as long that a slow one takes something.
+
+    It tells us that there is room again only when half of this has gone.
+    """
+    lowat = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS
+    connection = transport.get_extra_info("socket")
+    if lowat is not None and connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):  # the reader left
+            connection.setsockopt(socket.IPPROTO_TCP, lowat, _MOST_UNSENT)
 
 
 @dataclass(eq=False, slots=True)
@@ -164,8 +179,9 @@ class Streams:
 
     def _look_at(self, relay: Relay, now: float) -> None:
         if relay.body is not None and relay.body.stuck_for(now) > self._write:
-            relay.tell(ReaderTooSlow(f"the reader took nothing for {self._write:g} s"))
-            relay.body.abort()
+            # While the last bytes drain nobody heeds any more, and the end of the transport is the end of the wait.
+            if not relay.tell(ReaderTooSlow(f"the reader took nothing for {self._write:g} s")):
+                relay.body.abort()
         elif now > relay.deadline and relay.tell(self._silence(relay)):
             self._count_stall()
 

@@ -1,0 +1,191 @@
+"""Streams under way: readers that take little or nothing, engines that say nothing, and the end of it all.
+
+The slow readers go through the real command, because kernel buffers are half of the matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from ollamaspace.errors import EngineCrashed, OllamaSpaceError, ShuttingDown, Stalled
+from ollamaspace.gateway.streams import Relay, Streams
+from tests.fake_engine import Journal, make_binary
+from tests.readers import SlowReader
+from tests.space import Space, ask, started, until
+
+PROMPT = {"prompt": "Hello"}
+TOKEN = 32 * 1024
+
+
+@contextlib.asynccontextmanager
+async def before_slow_readers(folder: Path, tokens: int) -> AsyncIterator[tuple[Space, Journal]]:
+    """A command that drops a reader after 1 s, before an engine that says `tokens` words of 32 KiB at once."""
+    binary = make_binary(folder, thinking=(), token_count=tokens, token_bytes=TOKEN)
+    async with started(folder, binary, OLLAMASPACE_WRITE="1") as space:
+        yield space, Journal(binary)
+
+
+async def test_a_reader_that_takes_nothing_is_dropped_and_never_holds_the_engine_back(tmp_path: Path) -> None:
+    async with before_slow_readers(tmp_path, tokens=20) as (space, journal):  # fits the buffer that is allowed
+        async with SlowReader.asking(space, PROMPT) as reader:
+            request = await journal.wait_for("request", path="/api/generate")
+            done = await journal.wait_for("finished", path="/api/generate")
+            assert done["at"] - request["at"] < 0.5
+
+            async def dropped() -> bool:
+                return "reader_too_slow" in space.log
+
+            await until(dropped, 6, lambda: space.log)
+            await reader.take_all(within=2)
+        assert not reader.complete
+        assert "Traceback" not in space.log
+
+
+async def test_a_reader_with_more_than_the_buffer_waiting_is_dropped_at_once(tmp_path: Path) -> None:
+    async with before_slow_readers(tmp_path, tokens=2000) as (space, journal):  # 64 MB
+        async with SlowReader.asking(space, PROMPT) as reader:
+            request = await journal.wait_for("request", path="/api/generate")
+            left = await journal.wait_for("reader-left", path="/api/generate")
+            assert left["at"] - request["at"] < 1
+            assert left["tokens"] * TOKEN < 16 * 1024 * 1024  # what kernels and buffers took
+            await reader.take_all(within=2)
+        assert not reader.complete
+        assert "reader_too_slow" in space.log
+        assert "Traceback" not in space.log
+
+
+async def test_a_slow_reader_that_goes_on_taking_is_served_to_the_end(tmp_path: Path) -> None:
+    async with before_slow_readers(tmp_path, tokens=24) as (space, journal):  # 800 kB
+        async with SlowReader.asking(space, PROMPT, buffer=65536) as reader:
+            await journal.wait_for("finished", path="/api/generate")
+            began = time.monotonic()
+            while time.monotonic() - began < 2:  # twice as long as a reader may take nothing
+                assert await reader.take(4096)
+                await asyncio.sleep(0.02)
+            await reader.take_all(within=5)
+        assert reader.complete
+        assert b'"done":true' in reader.taken
+
+
+async def test_draining_slowly_after_the_engines_end_is_no_fault_of_the_engine(tmp_path: Path) -> None:
+    binary = make_binary(tmp_path, thinking=(), token_count=24, token_bytes=TOKEN)
+    async with started(tmp_path, binary, OLLAMASPACE_STALL="0.3") as space, aiohttp.ClientSession() as session:
+        async with SlowReader.asking(space, PROMPT, buffer=65536) as reader:
+            finished = await Journal(binary).wait_for("finished", path="/api/generate")
+            while time.monotonic() - finished["at"] < 1.6:
+                await reader.take(2048)
+                await asyncio.sleep(0.04)
+            await reader.take_all(within=5)
+        assert reader.complete
+        assert (await space.status(session))["engine"]["restarts"] == 0
+
+
+async def test_three_answers_in_a_row_that_stand_still_restart_the_engine(tmp_path: Path) -> None:
+    """An engine that lost its slots answers its probes as ever."""
+    binary = make_binary(tmp_path, ending="stall", at_token=0)
+    async with started(tmp_path, binary, OLLAMASPACE_FIRST_BYTE="0.3") as space, aiohttp.ClientSession() as session:
+        for _ in range(2):
+            assert (await ask(space, session, PROMPT))[0] == 504
+        assert (await space.status(session))["engine"]["restarts"] == 0
+        await ask(space, session, PROMPT)
+
+        async def restarted() -> bool:
+            return bool((await space.status(session))["engine"]["restarts"] == 1)
+
+        await until(restarted, 5, lambda: space.log)
+
+
+@pytest.fixture
+async def streams() -> AsyncIterator[Streams]:
+    """A silence of 0.1 s is too long here; the sweep runs."""
+    found = Streams(0.1, 0.1, 1.0, lambda reason: None)
+    sweeping = asyncio.create_task(found.sweep())
+    yield found
+    sweeping.cancel()
+
+
+async def relayed(streams: Streams, work: asyncio.Event, seen: list[Relay]) -> None:
+    with streams.open() as relay:
+        seen.append(relay)
+        with relay.heed():
+            await work.wait()
+
+
+async def test_waiting_for_the_engine_to_be_ready_is_not_the_engines_silence(streams: Streams) -> None:
+    work, seen = asyncio.Event(), list[Relay]()
+    task = asyncio.create_task(relayed(streams, work, seen))
+    await asyncio.wait({task}, timeout=0.6)
+    assert not task.done()
+    work.set()
+    await task
+    assert len(streams) == 0
+
+
+async def test_whoever_is_told_first_ends_the_stream(streams: Streams) -> None:
+    seen = list[Relay]()
+    task = asyncio.create_task(relayed(streams, asyncio.Event(), seen))
+    await until(lambda: seen, 1)
+    assert seen[0].tell(Stalled("first"))
+    assert not seen[0].tell(EngineCrashed("second"))
+    with pytest.raises(Stalled, match="first"):
+        await task
+    assert not seen[0].tell(EngineCrashed("late"))
+    assert task.cancelling() == 0
+
+
+async def test_a_departure_is_not_mistaken_for_word_from_us(streams: Streams) -> None:
+    seen = list[Relay]()
+    task = asyncio.create_task(relayed(streams, asyncio.Event(), seen))
+    await until(lambda: seen, 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(streams) == 0
+
+
+async def test_draining_lets_some_end_tells_the_rest_and_refuses_new_ones(streams: Streams) -> None:
+    quick, never, seen = asyncio.Event(), asyncio.Event(), list[Relay]()
+    tasks = [asyncio.create_task(relayed(streams, work, seen)) for work in (quick, never)]
+    await until(lambda: len(seen) == 2, 1)
+    draining = asyncio.create_task(streams.drain(0.1))
+    quick.set()
+
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+
+    await draining
+    assert ended[0] is None
+    assert isinstance(ended[1], ShuttingDown)
+    assert streams.draining
+    with pytest.raises(ShuttingDown), streams.open():
+        pass
+
+
+async def test_stalls_count_only_in_a_row() -> None:
+    reasons: list[str] = []
+    streams = Streams(0.05, 0.05, 1.0, reasons.append)
+    sweeping = asyncio.create_task(streams.sweep())
+
+    async def stall() -> None:
+        with contextlib.suppress(OllamaSpaceError), streams.open() as relay, relay.heed():
+            relay.deadline = time.monotonic()
+            await asyncio.Event().wait()
+            pytest.fail("it was not told")
+
+    try:
+        await stall()
+        await stall()
+        streams.stalls_in_a_row = 0  # what the copy loop does for every chunk
+        await stall()
+        await stall()
+        assert not reasons
+        await stall()
+        assert len(reasons) == 1
+    finally:
+        sweeping.cancel()
