@@ -7,8 +7,9 @@ an error is held back too, because the reader gets ours in its place, and so is 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import ClassVar
 
+from ollamaspace.dialects.wire import record
 from ollamaspace.errors import EngineError, OllamaSpaceError
 
 CONTENT_TYPE = "application/x-ndjson"
@@ -19,17 +20,21 @@ _NEWLINE = 10
 
 
 class Lines:
-    """Feed it chunks as they come. `error` is the engine's own error line once one was seen, as it came.
+    """A `wire.Splitter` of answers. `error` is the engine's own error line once one was seen, as it came."""
 
-    `finished` says that the final record has been there.
-    """
+    __slots__ = ("_tail", "error", "figures", "finished")
 
-    __slots__ = ("_tail", "error", "finished")
+    mark: ClassVar[bytes] = b"true"
+    """Stands in every final record, and in few others."""
 
     def __init__(self) -> None:
         self._tail = bytearray()
         self.error: str | None = None
         self.finished = False
+        self.figures = b""
+
+    def is_final(self, line: bytes) -> bool:
+        return b'"done"' in line and is_final(line)
 
     def feed(self, chunk: bytes) -> bytes:
         """The whole lines that may be passed on, if there are any yet. Raises EngineError for a line without an end."""
@@ -42,7 +47,7 @@ class Lines:
                 return chunk
         if chunk.startswith(_ERROR) or _ERROR_AFTER in chunk:
             chunk = self._before_error(chunk)
-        if b"true" in chunk:
+        if self.mark in chunk:
             chunk = self._up_to_final(chunk)
         return chunk
 
@@ -50,7 +55,7 @@ class Lines:
         """What may still be passed on after a reply that ended in good order: a last line that lacks its newline."""
         tail = bytes(self._tail)
         self._tail.clear()
-        return self.feed(tail + b"\n") if _object(tail) is not None else b""
+        return self.feed(tail + b"\n") if record(tail) is not None else b""
 
     def _join(self, chunk: bytes) -> bytes:
         whole, newline, rest = chunk.rpartition(b"\n")
@@ -67,8 +72,8 @@ class Lines:
         passed = 0
         for line in chunk.splitlines(keepends=True):
             passed += len(line)
-            if b'"done"' in line and b"true" in line and is_final(line):
-                self.finished = True
+            if self.mark in line and self.is_final(line):
+                self.finished, self.figures = True, line
                 break
         return chunk[:passed]
 
@@ -78,17 +83,23 @@ class Lines:
         return chunk[:start]
 
 
+class Progress(Lines):
+    """Of a pull or a creation, whose last line is ``{"status":"success"}``."""
+
+    __slots__ = ()
+
+    mark = b'"success"'
+
+    def is_final(self, line: bytes) -> bool:
+        return is_success(line)
+
+
 def is_final(line: bytes) -> bool:
-    record = _object(line)
-    return record is not None and record.get("done") is True
+    return (record(line) or {}).get("done") is True
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
+def is_success(line: bytes) -> bool:
+    return (record(line) or {}).get("status") == "success"
 
 
 def error_line(error: OllamaSpaceError) -> bytes:
