@@ -87,8 +87,8 @@ def failure(line: str) -> EngineError:
 
 def of_pull(text: str) -> str:
     """Why a pull failed, in a sentence."""
-    said = next((sentence for pattern, sentence in _PULLS if re.search(pattern, text)), None)
-    return said or readable(text)
+    words = readable(text)
+    return next((sentence for pattern, sentence in _PULLS if re.search(pattern, words)), words)
 
 
 def is_unknown_model(status: int, body: bytes) -> bool:
