@@ -129,11 +129,13 @@ class Server:
 
     async def _open(self, runner: Runner) -> web.SockSite:
         await runner.setup()
-        site = web.SockSite(runner, self.door, backlog=_BACKLOG)
         try:
-            await site.start()
-        except OSError as error:  # two processes may hold a port that neither of them listens on yet
+            # Two processes may hold a port that neither of them listens on yet; uvloop would not tell who lost it.
+            self.door.listen(_BACKLOG)
+        except OSError as error:
             raise await _port_taken(self.settings, error) from error
+        site = web.SockSite(runner, self.door, backlog=_BACKLOG)
+        await site.start()
         banner.say(self._block())
         log.info("listening on %s:%d", self.settings.host, self.settings.port)
         return site

@@ -1,0 +1,1 @@
+"""What goes wrong around the whole program, on purpose: its start, the engine's death, its own end."""
