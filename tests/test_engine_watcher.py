@@ -86,6 +86,18 @@ async def test_a_stop_need_not_wait_for_a_probe(tmp_path: Path) -> None:
     async with stranger(tmp_path / "engine", port) as engine, watching(port, rate=1) as watcher:
         await reaches(watcher, State.READY)
         os.kill(engine.pid, signal.SIGSTOP)
+        await watcher.doubted()
         watcher.stop()
         async with asyncio.timeout(1):
             await reaches(watcher, State.STOPPED)
+
+
+async def test_a_doubt_makes_it_look_at_once(tmp_path: Path) -> None:
+    port = free_port()
+    async with stranger(tmp_path / "engine", port) as engine, watching(port, rate=1) as watcher:
+        await reaches(watcher, State.READY)
+        engine.kill()
+        await engine.wait()
+        await watcher.doubted()
+        async with asyncio.timeout(3):
+            await reaches(watcher, State.UNREACHABLE)

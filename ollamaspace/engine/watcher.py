@@ -23,19 +23,25 @@ class Watcher:
         self._client = client
         self._timing = timing
         self._clock = standing.clock
-        self._stop = asyncio.Event()
+        self._stopping = False
+        self._wake = asyncio.Event()
+        self._asking: asyncio.Task[str | None] | None = None
 
     async def ready(self, within: float) -> None:
         await self.standing.ready(within)
 
     async def doubted(self) -> None:
+        self._wake.set()  # look now, not in five seconds
         await self.standing.doubted()
 
     def restart(self, reason: str) -> None:
         """Nothing: it is somebody else's."""
 
     def stop(self) -> None:
-        self._stop.set()
+        self._stopping = True
+        self._wake.set()
+        if self._asking is not None:
+            self._asking.cancel()
 
     def kill(self) -> None:
         """Nothing: it is somebody else's."""
@@ -44,7 +50,7 @@ class Watcher:
         """Raises NoEngine when it could not be reached within the time for the first start."""
         self.standing.move(State.STARTING)
         born, misses, delay = self._clock.now(), 0, self._timing.probe_first
-        while not self._stop.is_set():
+        while not self._stopping:
             if version := await self._probe():
                 misses, delay = 0, self._timing.probe_every
                 self.standing.version = version
@@ -66,11 +72,18 @@ class Watcher:
             self.standing.move(State.UNREACHABLE, "it does not answer")
 
     async def _probe(self) -> str | None:
-        return await self._client.version(self._clock.real(self._timing.probe_timeout))
+        within = self._clock.real(self._timing.probe_timeout)
+        self._asking = asking = asyncio.create_task(self._client.version(within), name="probe")
+        try:
+            await asyncio.wait({asking})
+            return None if asking.cancelled() else asking.result()
+        finally:
+            asking.cancel()
 
     async def _pause(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(self._clock.real(seconds)):
-                await self._stop.wait()
+                await self._wake.wait()
         except TimeoutError:
             return
+        self._wake.clear()

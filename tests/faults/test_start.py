@@ -165,7 +165,8 @@ async def test_an_engine_that_runs_already_is_used_and_left_as_it_is(
         assert (await ask(space, session))[0] == 200
         theirs.kill()
         await theirs.wait()
-        await space.until_state(session, "unreachable", within=12)
+        assert (await ask(space, session))[1][0]["code"] == "engine_crashed"
+        await space.until_state(session, "unreachable")
         status, lines = await ask(space, session)
         assert (status, lines[0]["code"]) == (503, "engine_starting")
         async with stranger(tmp_path / "again", port) as again:
