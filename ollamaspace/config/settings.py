@@ -54,6 +54,8 @@ class Settings:
     max_images: int
     max_messages: int
     max_connections: int
+    queue: int
+    queue_per_key: int
     space_host: str | None
     """The public name Hugging Face gives a Space; None elsewhere."""
     on_space: bool

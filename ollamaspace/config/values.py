@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ollamaspace.config.weakness import weakness
 
 OLLAMA_PORT = 11434
-_SIZE = re.compile(r"(\d{1,15})\s*(|k|m|g|ki|mi|gi)b?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15})\s*(|k|m|g|ki|mi|gi)b?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
@@ -71,7 +71,7 @@ def key(given: str) -> str:
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     def parse(given: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", given) or not low <= int(given) <= high:
+        if not re.fullmatch(r"\d{1,12}", given, re.ASCII) or not low <= int(given) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(given)
 
@@ -80,7 +80,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 def seconds(low: float, high: float) -> Callable[[str], float]:
     def parse(given: str) -> float:
-        if not re.fullmatch(r"\d{1,7}(\.\d{1,6})?", given) or not low <= float(given) <= high:
+        if not re.fullmatch(r"\d{1,7}(\.\d{1,6})?", given, re.ASCII) or not low <= float(given) <= high:
             raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
         return float(given)
 
@@ -173,7 +173,7 @@ def engine_address(given: str) -> EngineAddress:
     host, port = _split_host(after.partition("/")[0])
     if scheme.lower() not in ("", "http", "https"):
         raise ValueError("must be an address of this machine, such as 127.0.0.1:11434")
-    number = default if port is None else int(port) if re.fullmatch(r"\d{1,6}", port) else 0
+    number = default if port is None else int(port) if re.fullmatch(r"\d{1,6}", port, re.ASCII) else 0
     if not 1 <= number <= 65535:
         raise ValueError("must have a port from 1 to 65535")
     if not is_this_machine(host):
@@ -222,4 +222,4 @@ def _is_loopback(host: str) -> bool:
 
 def nearest(name: str, known: Collection[str]) -> str | None:
     """The setting somebody probably meant, if one is close."""
-    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), None)
