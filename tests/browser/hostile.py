@@ -64,8 +64,8 @@ _TAGS = [
     "<div popover id=p>x</div><button popovertarget=p>x</button>",
     "<x onpointerenter=pwn() style=inset:0;position:fixed>",
     "<a href='data:text/html,<script>pwn()</script>'>x</a>",
-    "<script type=speculationrules>{{\"prefetch\":[{{\"urls\":[\"{c}/gg\"]}}]}}</script>",
-    "<script type=importmap>{{\"imports\":{{\"x\":\"{c}/hh\"}}}}</script>",
+    '<script type=speculationrules>{{"prefetch":[{{"urls":["{c}/gg"]}}]}}</script>',
+    '<script type=importmap>{{"imports":{{"x":"{c}/hh"}}}}</script>',
 ]
 
 _ADDRESSES = [

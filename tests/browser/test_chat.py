@@ -198,9 +198,7 @@ async def test_an_earlier_chat_is_found_again_and_can_be_deleted(chromium: Brows
         await expect(visitor.page.locator(".menu-list li")).to_have_count(1)
 
 
-async def test_answer_again_and_edit_take_the_place_of_what_was(
-    chromium: Browser, space: Space, fake: Engine
-) -> None:
+async def test_answer_again_and_edit_take_the_place_of_what_was(chromium: Browser, space: Space, fake: Engine) -> None:
     fake.will_say("Wrong.")
     async with visiting(chromium, space) as visitor:
         await visitor.arrive()
@@ -245,9 +243,7 @@ async def test_whether_to_think_is_asked_of_models_that_can(chromium: Browser, s
         assert [body.get("think") for body in visitor.sent] == [None, True, False]
 
 
-async def test_code_and_answers_are_copied_as_they_were_written(
-    chromium: Browser, space: Space, fake: Engine
-) -> None:
+async def test_code_and_answers_are_copied_as_they_were_written(chromium: Browser, space: Space, fake: Engine) -> None:
     source = "Like this:\n\n```py\nif a < b:\n    print('&')\n```"
     fake.will_say(source)
     async with visiting(chromium, space, permissions=["clipboard-read", "clipboard-write"]) as visitor:

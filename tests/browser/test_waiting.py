@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from playwright.async_api import Browser, expect
 from tests.browser.conftest import Engine
 from tests.browser.visitor import visiting
 from tests.fake_engine import change, make_binary
-from tests.space import POLL, Space, started
+from tests.space import Space, started, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,8 +37,11 @@ async def unload(space: Space, model: str) -> None:
         body = {"model": model, "messages": [], "keep_alive": 0}
         async with session.post(f"http://127.0.0.1:{space.engine_port}/api/chat", json=body) as response:
             assert response.status == 200
-        while (await space.status(session))["loaded"]:
-            await asyncio.sleep(POLL)
+
+        async def gone() -> bool:
+            return all(loaded["model"] != model for loaded in (await space.status(session))["loaded"])
+
+        await until(gone, 5)
 
 
 async def test_the_strip_tells_loading_reading_thinking_and_writing_apart(
@@ -74,7 +76,9 @@ async def test_an_engine_killed_while_answering_is_told_and_the_answer_goes_on(
         fake.will(serve_delay=1.0)
         os.kill(space.engine_pid, signal.SIGKILL)
         await expect(visitor.notice).to_have_text(
-            re.compile(r"The engine stopped in the middle of this answer and is being restarted\. What was written is kept")
+            re.compile(
+                r"The engine stopped in the middle of this answer and is being restarted\. What was written is kept"
+            )
         )
         await expect(visitor.word).to_have_text(re.compile("^engine (re)?starting$"))
         await expect(visitor.page.get_by_role("status")).to_have_text("The answer was broken off.")
@@ -110,9 +114,7 @@ async def test_a_refusal_is_told_in_the_engines_words_and_can_be_tried_again(
         await expect(visitor.page.locator(".question")).to_have_count(1)
 
 
-async def test_without_a_network_the_page_says_so_and_comes_back(
-    chromium: Browser, space: Space, fake: Engine
-) -> None:
+async def test_without_a_network_the_page_says_so_and_comes_back(chromium: Browser, space: Space, fake: Engine) -> None:
     async with visiting(chromium, space, expected=NETWORK) as visitor:
         await visitor.arrive()
         await visitor.page.context.set_offline(True)
@@ -148,9 +150,7 @@ async def test_a_first_model_is_fetched_before_the_eyes_of_the_visitor(
         await expect(visitor.page.get_by_role("button", name="Model: qwen3:4b")).to_be_enabled()
 
 
-async def test_a_failed_download_is_a_sentence_with_another_try(
-    chromium: Browser, bare: tuple[Space, Path]
-) -> None:
+async def test_a_failed_download_is_a_sentence_with_another_try(chromium: Browser, bare: tuple[Space, Path]) -> None:
     space, binary = bare
     change(binary, pull="unknown")
     async with visiting(chromium, space) as visitor:
@@ -163,13 +163,21 @@ async def test_a_failed_download_is_a_sentence_with_another_try(
         await expect(visitor.page.get_by_role("button", name="Model: qwen3:4b")).to_be_enabled()
 
 
-async def test_a_hidden_page_asks_for_nothing(chromium: Browser, space: Space) -> None:
+async def test_a_hidden_page_asks_for_nothing_until_it_is_seen_again(chromium: Browser, space: Space) -> None:
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
     async with visiting(chromium, space) as visitor:
+        page = visitor.page
+        await page.clock.install()
         await visitor.arrive()
-        await visitor.page.evaluate(
-            "Object.defineProperty(document, 'hidden', { value: true }); document.dispatchEvent(new Event('visibilitychange'));"
-        )
         asked: list[str] = []
-        visitor.page.on("request", lambda request: asked.append(request.url))
-        await asyncio.sleep(4.5)
+        page.on("request", lambda request: asked.append(request.url))
+        await page.evaluate(hide, True)
+        await page.clock.fast_forward(60_000)
         assert asked == []
+        async with page.expect_request("**/space/status"):
+            await page.evaluate(hide, False)
+        async with page.expect_request("**/space/status"):
+            await page.clock.fast_forward(5_000)

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
 from tests.space import Space
 
-PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 WATCH = """
   window.broken = [];
   addEventListener("securitypolicyviolation", (event) => broken.push(`${event.violatedDirective} ${event.blockedURI}`));
@@ -85,7 +85,8 @@ class Visitor:
 
 
 TOO_WIDE = """() => {
-  const scrolls = (node) => node && (["auto", "scroll", "hidden"].includes(getComputedStyle(node).overflowX) || scrolls(node.parentElement));
+  const holds = (node) => ["auto", "scroll", "hidden"].includes(getComputedStyle(node).overflowX);
+  const scrolls = (node) => node && (holds(node) || scrolls(node.parentElement));
   const wide = [...document.querySelectorAll("body *")].filter((node) => {
     const box = node.getBoundingClientRect();
     return box.width > 0 && box.right > screen.width + 1 && !scrolls(node.parentElement);

@@ -51,7 +51,6 @@ export class Picker {
     setText(this.#name, selected || (models ? "No model" : "…"));
     setText(this.#facts, chosen ? kindOf(chosen) || bytes(chosen.size) : "");
     this.#button.disabled = !models?.length;
-    this.#button.setAttribute("aria-label", selected ? `Model: ${selected}` : "Model: none");
     this.#fill(models ?? []);
   }
 
