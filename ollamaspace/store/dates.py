@@ -1,0 +1,31 @@
+"""Dates that are kept or compared with kept ones: UTC by the wall clock, which may jump. Nothing is timed with them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def now() -> int:
+    """Seconds since 1970."""
+    return int(datetime.now(UTC).timestamp())
+
+
+def today() -> str:
+    """The day as it is kept: ``2027-01-31``."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def days_ago(days: int) -> str:
+    return (datetime.now(UTC).date() - timedelta(days=days)).isoformat()
+
+
+def until_tomorrow() -> int:
+    """Seconds until the day changes, at least one."""
+    at = datetime.now(UTC)
+    midnight = datetime(at.year, at.month, at.day, tzinfo=UTC) + timedelta(days=1)
+    return max(1, int((midnight - at).total_seconds()))
+
+
+def written(seconds: int | None) -> str | None:
+    """As ISO 8601 writes it: ``2027-01-31T12:00:00Z``."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
