@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from ollamaspace.chat.fields import read_chat
-from ollamaspace.errors import OllamaSpaceError
+from ollamaspace.errors import EngineCrashed, OllamaSpaceError
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.body import read_body, require_json
 from ollamaspace.gateway.forward import Call, Engine, Forwarder
@@ -53,7 +53,12 @@ class ChatApi:
         return web.Response(body=await self.forwarder.whole(call), content_type=headers.JSON)
 
     async def _default(self) -> str:
-        # The engine is asked for its models, so it has to be there first.
+        # The engine is asked for its models, so it has to be there first; one that just died is waited for once more.
+        await self.engine.ready(self.forwarder.hold)
+        try:
+            return await self.models.default()
+        except EngineCrashed:
+            await self.engine.doubted()
         await self.engine.ready(self.forwarder.hold)
         return await self.models.default()
 

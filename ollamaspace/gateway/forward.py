@@ -121,13 +121,16 @@ class Forwarder:
             await self.engine.ready(self.hold)
             relay.deadline = time.monotonic() + self.streams.first_byte
             try:
-                return await ask()
+                answer = await ask()
             except EngineCrashed:
                 if last_try:
                     raise
                 log.info("the engine died before its first byte; asking once more")
                 relay.deadline = math.inf
                 await self.engine.doubted()
+            else:
+                self.streams.stalls_in_a_row = 0
+                return answer
         raise AssertionError("the second try returns or raises")
 
     async def _begin(self, call: Call) -> Begun:
