@@ -99,18 +99,19 @@ class _Queued(QueueHandler):
             self.dropped += 1
 
 
-class _Sink(logging.Handler):
-    """Writes to a file descriptor, past `sys.stderr`: a thread that is stuck in there would end the process with an
-    abort, because the interpreter wants its lock at the very end.
+class _Writer(QueueListener):
+    """The thread that writes, straight to a file descriptor and under no lock that anybody else wants.
+
+    One that is stuck in `sys.stderr` or in a handler of `logging` would hang or abort the interpreter at its end.
     """
 
-    def __init__(self, descriptor: int, formatter: logging.Formatter) -> None:
-        super().__init__()
+    def __init__(self, lines: queue.Queue[logging.LogRecord], descriptor: int, formatter: logging.Formatter) -> None:
+        super().__init__(lines)
         self._descriptor = descriptor
-        self.setFormatter(formatter)
+        self._formatter = formatter
 
-    def emit(self, record: logging.LogRecord) -> None:
-        data = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+    def handle(self, record: logging.LogRecord) -> None:
+        data = f"{self._formatter.format(record)}\n".encode("utf-8", "backslashreplace")
         with contextlib.suppress(OSError):  # whoever read this has gone; there is nobody else to tell
             while data:
                 data = data[self._write(data) :]
@@ -133,11 +134,10 @@ def set_up(form: str, level: str, on_space: bool) -> Callable[[], None]:
         return lambda: None
     live = sys.stderr.isatty()
     as_text = form == "text" or (form == "auto" and (on_space or live))
-    sink = _Sink(sys.stderr.fileno(), TextFormatter(live) if as_text else JsonFormatter())
     lines: queue.Queue[logging.LogRecord] = queue.Queue(_QUEUE_SIZE)
-    listener = QueueListener(lines, sink)
+    writer = _Writer(lines, sys.stderr.fileno(), TextFormatter(live) if as_text else JsonFormatter())
     root.handlers[:] = [_Queued(lines)]
-    listener.start()
+    writer.start()
 
     def finish() -> None:
         deadline = time.monotonic() + _FLUSH_AT_EXIT
@@ -145,7 +145,7 @@ def set_up(form: str, level: str, on_space: bool) -> Callable[[], None]:
             time.sleep(_FLUSH_POLL)
         # With room in the queue its end can be announced; without, the thread ends with the process.
         if not lines.full():
-            stopper = threading.Thread(target=listener.stop, daemon=True)
+            stopper = threading.Thread(target=writer.stop, daemon=True)
             stopper.start()
             stopper.join(max(0.0, deadline - time.monotonic()))
 
