@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from ollamaspace.chat.fields import read_chat
+from ollamaspace.dialects import ollama
 from ollamaspace.errors import EngineCrashed, OllamaSpaceError
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.body import read_body, require_json
@@ -47,10 +48,10 @@ class ChatApi:
         async def unknown_model() -> OllamaSpaceError:
             return await self.models.unknown(model)
 
-        call = Call(path, write_json(asked), unknown_model)
+        call = Call(path, write_json(asked), ollama.ANSWER, unknown_model)
         if streamed:
-            return await self.forwarder.stream(request, call)
-        return web.Response(body=await self.forwarder.whole(call), content_type=headers.JSON)
+            return await self.forwarder.stream(request, call, told={})
+        return web.Response(body=await self.forwarder.whole(request, call), content_type=headers.JSON)
 
     async def _default(self) -> str:
         # The engine is asked for its models, so it has to be there first; one that just died is waited for once more.

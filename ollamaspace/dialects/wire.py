@@ -12,8 +12,6 @@ from typing import Any, NamedTuple, Protocol
 
 from ollamaspace.errors import EndedEarly, EngineError, OllamaSpaceError
 
-NO_FINAL_RECORD = "The answer ended early: the engine closed it without its final record."
-
 
 class Tokens(NamedTuple):
     """What one answer cost, as the engine counts it."""
@@ -74,7 +72,7 @@ def object_of(raw: bytes) -> dict[str, Any]:
 
 
 def ended_early() -> EndedEarly:
-    return EndedEarly(NO_FINAL_RECORD)
+    return EndedEarly("The answer ended early: the engine closed it without its final record.")
 
 
 def tokens(counts: Any, given: str, made: str) -> Tokens | None:

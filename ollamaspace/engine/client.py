@@ -87,10 +87,18 @@ class EngineClient:
         ]
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        return await self.send("POST", path, body, headers)
+
+    async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """The reply as soon as its status line is there; the caller closes it. Raises EngineCrashed."""
         try:
-            return await self._session.post(
-                self.base + path, data=body, headers=headers, allow_redirects=False, skip_auto_headers=("User-Agent",)
+            return await self._session.request(
+                method,
+                self.base + path,
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+                skip_auto_headers=("User-Agent",),
             )
         except aiohttp.ClientError as error:
             raise EngineCrashed("The engine stopped before it could answer.") from error

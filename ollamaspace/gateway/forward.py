@@ -1,7 +1,8 @@
-"""The copy loop: from the engine's reply to the reader's response, whole lines as they come.
+"""The copy loop: from the engine's reply to the reader's response, whole records as they come.
 
-Nothing is parsed or changed that need not be. Failures are blamed on the side that was being used: only what goes
-wrong while reading is the engine's. A stream that has begun never ends without a final record or an error line.
+Which bytes make a record, and which record is the last, is the wire's affair (`dialects`). Nothing is parsed or changed
+that need not be. Failures are blamed on the side that was being used: only what goes wrong while reading is the
+engine's. A stream that has begun never ends without a final record or an error record.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 import aiohttp
 from aiohttp import web
 
-from ollamaspace.dialects import ndjson, refusals
+from ollamaspace.dialects import refusals
+from ollamaspace.dialects.wire import Splitter, Tokens, Wire, ended_early
 from ollamaspace.engine.client import EngineClient
-from ollamaspace.errors import EndedEarly, EngineCrashed, EngineError, OllamaSpaceError, ReaderTooSlow, Unexpected
+from ollamaspace.errors import EngineCrashed, EngineError, OllamaSpaceError, ReaderTooSlow, Unexpected
 from ollamaspace.gateway import headers
+from ollamaspace.gateway.pulse import Pulse
 from ollamaspace.gateway.streams import Chunked, Relay, Streams
 from ollamaspace.logs import REQUEST_ID
 
@@ -30,11 +33,12 @@ log = logging.getLogger("ollamaspace.gateway")
 _MOST_OF_A_REFUSAL = 64 * 1024
 _MOST_OF_A_WHOLE_REPLY = 16 * 1024 * 1024
 _LAST_CHUNK_WITHIN = 0.5
-_NO_FINAL_LINE = "The answer ended early: the engine closed it without a final line."
 
 OUTCOME = web.RequestKey("outcome", str)
 """How a stream ended, for the access log: `done` or the code of an error."""
 SENT = web.RequestKey("sent", int)
+TOKENS: web.RequestKey[Tokens] = web.RequestKey("tokens", Tokens)
+"""What the answer cost; absent where the engine did not say."""
 
 
 T = TypeVar("T")
@@ -54,14 +58,18 @@ class Call:
 
     path: str
     body: bytes
+    wire: Wire
     unknown_model: Callable[[], Awaitable[OllamaSpaceError]]
+    method: str = "POST"
+    patience: float | None = None
+    """Seconds of silence to bear in the middle of the reply; None: as many as ever."""
 
 
 class Begun(NamedTuple):
-    """A reply that has begun: its first whole lines, and the splitter that holds the rest."""
+    """A reply that has begun: its first whole records, and the splitter that holds the rest."""
 
     reply: aiohttp.ClientResponse
-    lines: ndjson.Lines
+    records: Splitter
     first: bytes
 
 
@@ -74,10 +82,12 @@ class Forwarder:
     streams: Streams
     hold: float
 
-    async def stream(self, request: web.Request, call: Call) -> web.StreamResponse:
-        """NDJSON, line by line. Raises OllamaSpaceError as long as nothing was sent."""
-        response = web.StreamResponse(headers=headers.of_stream(ndjson.CONTENT_TYPE))
+    async def stream(self, request: web.Request, call: Call, told: Mapping[str, str]) -> web.StreamResponse:
+        """Record by record, with `told` among the headers. Raises OllamaSpaceError while no status was sent."""
+        response = web.StreamResponse(headers={**headers.of_stream(call.wire.content_type), **told})
         with self.streams.open() as relay:
+            if call.wire.comment:
+                relay.pulse = Pulse(call.wire.comment, lambda: _begun(request, response, relay))
             try:
                 await self._relay(request, response, call, relay)
                 request[OUTCOME] = "done"
@@ -85,22 +95,24 @@ class Forwarder:
                 if relay.body is None:
                     raise
                 request[OUTCOME] = error.code
-                _end_with(error, relay.body)
+                _end_with(error, call.wire, relay.body)
             except Exception:  # a fault of ours must not end a stream without a word, nor begin a second response in it
                 if relay.body is None:
                     raise
                 log.exception("unexpected error in the middle of a stream")
                 request[OUTCOME] = Unexpected.code
-                _end_with(Unexpected(), relay.body)
+                _end_with(Unexpected(), call.wire, relay.body)
             finally:
                 request[SENT] = relay.body.sent if relay.body else 0
             await _finish(request, response, relay)
         return response
 
-    async def whole(self, call: Call) -> bytes:
+    async def whole(self, request: web.Request, call: Call) -> bytes:
         """One object, complete. Raises OllamaSpaceError."""
         with self.streams.open() as relay, relay.heed():
-            return await self._asked_twice(relay, lambda: self._whole(call))
+            body = await self._asked_twice(relay, lambda: self._whole(call))
+        _count(request, call, body)
+        return body
 
     async def _relay(self, request: web.Request, response: web.StreamResponse, call: Call, relay: Relay) -> None:
         with relay.heed():
@@ -108,10 +120,11 @@ class Forwarder:
         # Closing is what makes the engine stop: it would work on for a reader that merely stops listening.
         with contextlib.closing(begun.reply):
             with relay.heed():
-                await response.prepare(request)
-                relay.body = Chunked(request)
-                relay.body.write(begun.first)
-                await self._copy(begun, relay)
+                body = await _begun(request, response, relay)
+                relay.patience = self.streams.stall if call.patience is None else call.patience
+                body.write(begun.first)
+                await self._copy(begun, relay, body)
+                _count(request, call, begun.records.figures)
             relay.deadline = math.inf
             await _leave_reusable(begun.reply)
 
@@ -120,6 +133,8 @@ class Forwarder:
         for last_try in (False, True):
             await self.engine.ready(self.hold)
             relay.deadline = time.monotonic() + self.streams.first_byte
+            if relay.pulse is not None:
+                relay.pulse.asked()
             try:
                 answer = await ask()
             except EngineCrashed:
@@ -134,35 +149,36 @@ class Forwarder:
         raise AssertionError("the second try returns or raises")
 
     async def _begin(self, call: Call) -> Begun:
-        """A reply that has said its first line."""
-        reply = await self._post(call)
+        """A reply that has said its first record."""
+        reply = await self._sent(call)
         try:
-            lines = ndjson.Lines()
+            records = call.wire.splitter()
             first = b""
-            while not first and lines.error is None and (chunk := await _read(reply.content)):
-                first = lines.feed(chunk)
-            first = first or lines.end()
+            while not first and records.error is None and (chunk := await _read(reply.content)):
+                first = records.feed(chunk)
+            first = first or records.end()
             if not first:
-                _check_end(lines)
-            if not first.startswith(b"{"):
-                raise EngineError("The engine answered with something else than JSON.")
-            return Begun(reply, lines, first)
+                _check_end(records)
+            if not first.startswith(call.wire.begins):
+                raise EngineError("The engine answered with something that was not asked for.")
+            return Begun(reply, records, first)
         except BaseException:
             reply.close()
             raise
 
     async def _whole(self, call: Call) -> bytes:
-        reply = await self._post(call)
+        reply = await self._sent(call)
         with contextlib.closing(reply):
             body = bytearray()
             while chunk := await _read(reply.content):
                 body += chunk
                 if len(body) > _MOST_OF_A_WHOLE_REPLY:
                     raise EngineError("The engine's answer is too large.")
-        return _whole_answer(bytes(body))
+        return call.wire.whole(bytes(body))
 
-    async def _post(self, call: Call) -> aiohttp.ClientResponse:
-        reply = await self.client.post(call.path, call.body, headers.to_engine(REQUEST_ID.get() or "-"))
+    async def _sent(self, call: Call) -> aiohttp.ClientResponse:
+        sent = headers.to_engine(REQUEST_ID.get() or "-") | {"Accept": call.wire.content_type}
+        reply = await self.client.send(call.method, call.path, call.body, sent)
         if reply.status == 200:
             return reply
         with contextlib.closing(reply):
@@ -174,23 +190,35 @@ class Forwarder:
             raise await call.unknown_model()
         raise refusals.refusal(reply.status, body)
 
-    async def _copy(self, begun: Begun, relay: Relay) -> None:
+    async def _copy(self, begun: Begun, relay: Relay, body: Chunked) -> None:
         """The hot path: one turn of this loop a token."""
-        read, lines, body = begun.reply.content.readany, begun.lines, relay.body
-        streams, stall, monotonic = self.streams, self.streams.stall, time.monotonic
-        assert body is not None
-        relay.deadline = monotonic() + stall
+        read, records = begun.reply.content.readany, begun.records
+        streams, patience, monotonic = self.streams, relay.patience or 0.0, time.monotonic
+        relay.deadline = monotonic() + patience
         try:
-            while not lines.finished and lines.error is None and (chunk := await read()):
-                relay.deadline = monotonic() + stall
+            while not records.finished and records.error is None and (chunk := await read()):
+                relay.deadline = monotonic() + patience
                 streams.stalls_in_a_row = 0
-                if whole := lines.feed(chunk):
+                if whole := records.feed(chunk):
                     body.write(whole)
         except aiohttp.ClientError as error:
             raise _crashed() from error
-        if rest := lines.end():
+        if rest := records.end():
             body.write(rest)
-        _check_end(lines)
+        _check_end(records)
+
+
+async def _begun(request: web.Request, response: web.StreamResponse, relay: Relay) -> Chunked:
+    """Sends the head of the response, unless that was done; from now on errors are records."""
+    if relay.body is None:
+        await response.prepare(request)
+        relay.body = Chunked(request)
+    return relay.body
+
+
+def _count(request: web.Request, call: Call, figures: bytes) -> None:
+    if (spent := call.wire.tokens(figures)) is not None:
+        request[TOKENS] = spent
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
@@ -222,31 +250,22 @@ def _crashed() -> EngineCrashed:
     return EngineCrashed("The engine stopped in the middle of this answer.")
 
 
-def _check_end(lines: ndjson.Lines) -> None:
+def _check_end(records: Splitter) -> None:
     """Raises for an end that is none."""
-    if lines.finished:
+    if records.finished:
         return
-    if lines.error is not None:
-        raise refusals.failure(lines.error)
-    raise EndedEarly(_NO_FINAL_LINE)
+    if records.error is not None:
+        raise refusals.failure(records.error)
+    raise ended_early()
 
 
-def _whole_answer(body: bytes) -> bytes:
-    """The one object in a reply that was not streamed. Raises EngineError for anything else."""
-    if ndjson.is_final(body):
-        return body
-    if body.lstrip().startswith(b'{"error"'):
-        raise refusals.failure(body.decode("utf-8", "replace"))
-    raise EndedEarly(_NO_FINAL_LINE)
-
-
-def _end_with(error: OllamaSpaceError, body: Chunked) -> None:
-    """The last line of a stream that has begun, unless its reader is the reason why it ends."""
+def _end_with(error: OllamaSpaceError, wire: Wire, body: Chunked) -> None:
+    """The last record of a stream that has begun, unless its reader is the reason why it ends."""
     try:
         if isinstance(error, ReaderTooSlow):
             raise error
         log.log(logging.ERROR if isinstance(error, Unexpected) else logging.WARNING, "a stream ended: %s", error)
-        body.write(ndjson.error_line(error))
+        body.write(wire.error_record(error))
     except ReaderTooSlow as slow:
         log.info("dropped a reader: %s", slow)
         body.abort()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ollamaspace.errors import FirstByte, OllamaSpaceError, ReaderTooSlow, ShuttingDown, Stalled
+from ollamaspace.gateway.pulse import Pulse
 
 _SWEEP_EVERY = 0.25
 _MOST_BUFFERED = 1024 * 1024
@@ -93,6 +94,10 @@ class Relay:
     task: asyncio.Task[object]
     deadline: float
     body: Chunked | None = None
+    """Once the response has begun."""
+    patience: float | None = None
+    """Seconds of silence that are borne in the middle of the reply; None before its first byte."""
+    pulse: Pulse | None = None
     told: OllamaSpaceError | None = None
     heeding: bool = False
 
@@ -176,6 +181,8 @@ class Streams:
             now = time.monotonic()
             for relay in list(self._all):
                 self._look_at(relay, now)
+                if relay.pulse is not None and relay.heeding and relay.told is None:
+                    await _beat(relay, relay.pulse, now)
 
     def _look_at(self, relay: Relay, now: float) -> None:
         if relay.body is not None and relay.body.stuck_for(now) > self._write:
@@ -186,12 +193,21 @@ class Streams:
             self._count_stall()
 
     def _silence(self, relay: Relay) -> OllamaSpaceError:
-        if relay.body is None:
+        if relay.patience is None:
             return FirstByte(f"The engine sent nothing within {self.first_byte:g} seconds.")
-        return Stalled(f"The engine has been silent for {self.stall:g} seconds in the middle of this answer.")
+        return Stalled(f"The engine has been silent for {relay.patience:g} seconds in the middle of this answer.")
 
     def _count_stall(self) -> None:
         self.stalls_in_a_row += 1
         if self.stalls_in_a_row >= _STALLS_IN_A_ROW:
             self.stalls_in_a_row = 0
             self._stalled(f"{_STALLS_IN_A_ROW} answers in a row stood still")
+
+
+async def _beat(relay: Relay, pulse: Pulse, now: float) -> None:
+    try:
+        await pulse.beat(relay.body, now)
+    except ReaderTooSlow as slow:
+        relay.tell(slow)
+    except ConnectionError:
+        pass  # the reader left, which its own task hears of
