@@ -19,10 +19,11 @@ import { Frames } from "./lib/frames.js";
 import * as keys from "./lib/key.js";
 import { changedName, inThisTab, onThisDevice } from "./lib/shelf.js";
 import { Space } from "./lib/space.js";
+import { followKeyboard } from "./lib/viewport.js";
 import { activity } from "./state/activity.js";
 import { lastTurn, titleOf } from "./state/conversation.js";
 import { explained, refused } from "./state/failures.js";
-import { ANNOUNCED, figuresOf, selectedModel, thinks } from "./state/page.js";
+import { ANNOUNCED, figuresOf, hintOf, selectedModel, thinks } from "./state/page.js";
 
 /** After a failure the status soon says more than it does at that moment. */
 const CURIOUS_MS = 6000;
@@ -195,6 +196,7 @@ class Page {
   }
 
   #listen() {
+    followKeyboard(document.documentElement);
     addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || !event.shiftKey || event.key.toLowerCase() !== "o") return;
       event.preventDefault();
@@ -228,8 +230,8 @@ class Page {
   }
 
   #happened(event) {
-    const words = ANNOUNCED[event.type];
-    if (words) setText(part(this.#root, "announcement"), words);
+    if (ANNOUNCED[event.type]) this.#tell("announcement", ANNOUNCED[event.type]);
+    if (event.failure?.code === "unknown_model") this.space.refreshModels();
     if (event.type === "failed") this.#curiousUntil = performance.now() + CURIOUS_MS;
     if (["finished", "failed", "stopped"].includes(event.type)) this.space.lookAgain();
     if (event.type === "wrote") this.#frames.request();
@@ -251,11 +253,17 @@ class Page {
     // While the list is not there yet, the server's default answers.
     const can = models === null || this.#model !== "";
     this.composer.update({ live, can, thinks: thinks(models, this.#model), editing: this.#editing !== "" });
-    this.strip.update(doing, figuresOf(conversation, status, this.#model, now));
-    part(this.#root, "not-kept").hidden = this.desk.kept;
+    const figures = figuresOf(conversation, status, this.#model, now);
+    this.strip.update(doing, figures);
+    this.#tell("hint", hintOf(this.desk.kept, figures));
+    if (live && doing.says) this.#tell("announcement", `${doing.says}.`);
     const title = titleOf(conversation);
-    setText(part(this.#root, "title"), title || "New chat");
+    this.#tell("title", title || "New chat");
     document.title = title ? `${title} · OllamaSpace` : "OllamaSpace";
+  }
+
+  #tell(name, words) {
+    setText(part(this.#root, name), words);
   }
 }
 

@@ -138,7 +138,7 @@ async def test_a_screen_reader_is_told_when_it_begins_and_when_it_is_done(
         await visitor.arrive()
         await visitor.ask("Go")
         status, log = visitor.page.get_by_role("status"), visitor.page.get_by_role("log")
-        await expect(status).to_have_text("Answering.")
+        await expect(status).to_have_text("Writing.")
         await expect(log).to_have_attribute("aria-busy", "true")
         await visitor.answered()
         await expect(status).to_have_text("The answer is complete.")

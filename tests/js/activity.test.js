@@ -47,6 +47,13 @@ test("a restart tells its reason, how often, and for how long", () => {
   assert.equal(found.detail, "stopped with signal 9, try 2, 3 s");
 });
 
+test("a demonstration model is called one", () => {
+  assert.equal(
+    activity(status("ready", [], { kind: "embedded" }), true, undefined).detail,
+    "small demonstration model",
+  );
+});
+
 test("a download is what a ready engine is doing", () => {
   const pull = { model: "q", status: "pulling x", total: 200, completed: 50, rate: 10, error: null };
   const found = activity({ ...status(), pull }, true, undefined);

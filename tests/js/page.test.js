@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { figuresOf, selectedModel, thinks } from "../../static/js/state/page.js";
+import { figuresOf, hintOf, selectedModel, thinks } from "../../static/js/state/page.js";
 
 const models = ["new", "old"].map((name) => ({
   name,
@@ -32,6 +32,13 @@ test("only a model that can think is asked whether it should", () => {
 test("the figures are those of the last finished answer", () => {
   const found = figuresOf({ turns: [done] }, status, "old", 0);
   assert.deepEqual(found, { firstMs: 400, rate: 30, used: 120, window: 2048 });
+});
+
+test("a hint is given when the window is nearly full or nothing is kept", () => {
+  assert.equal(hintOf(true, { used: 3000, window: 4096 }), "");
+  assert.match(hintOf(true, { used: 3700, window: 4096 }), /earliest turns/);
+  assert.equal(hintOf(true, { used: 3700, window: 0 }), "");
+  assert.match(hintOf(false, { used: 0, window: 0 }), /storage/);
 });
 
 test("while an answer is being made, its own speed counts, once it is known", () => {

@@ -95,7 +95,7 @@ export class Conversations {
   /** @param {string} id */
   remove(id) {
     this.#shelf.remove(nameOf(id));
-    this.#shelf.remove(`draft.${id}`);
+    this.#tab.remove(`draft.${id}`);
     this.#shelf.write(INDEX, without(this.list(), id));
   }
 
@@ -104,16 +104,16 @@ export class Conversations {
     this.#shelf.remove(INDEX);
   }
 
-  /** @param {string} id @returns {string} */
+  /** What was typed and not sent: this tab's alone, as nobody types in two tabs at once. @param {string} id */
   draft(id) {
-    const text = this.#shelf.read(`draft.${id}`);
+    const text = this.#tab.read(`draft.${id}`);
     return typeof text === "string" ? text : "";
   }
 
   /** @param {string} id @param {string} text */
   saveDraft(id, text) {
-    if (text === "") this.#shelf.remove(`draft.${id}`);
-    else this.#shelf.write(`draft.${id}`, text);
+    if (text === "") this.#tab.remove(`draft.${id}`);
+    else this.#tab.write(`draft.${id}`, text);
   }
 
   /** Whether a name that another tab changed is the conversation with this id, beyond what this tab knows. */

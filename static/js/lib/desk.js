@@ -4,7 +4,7 @@
  * Invariant: at most one generation runs, and it belongs to the conversation that is shown.
  */
 
-import { empty, isLive, lastTurn, messagesOf, next, restored } from "../state/conversation.js";
+import { empty, isLive, lastTurn, messagesOf, next } from "../state/conversation.js";
 import { newId } from "./conversations.js";
 import { Generation } from "./generation.js";
 
@@ -122,12 +122,11 @@ export class Desk {
 
   #quit() {
     if (this.live) {
-      const generation = this.#generation;
+      this.stop();
       this.#generation = null;
-      generation?.stop();
-      this.conversation = restored(this.conversation);
+      this.conversation = next(this.conversation, { type: "stopped", at: performance.now() });
+      this.save();
     }
-    if (this.#saveTimer) this.save();
   }
 
   #show(conversation) {

@@ -29,6 +29,9 @@ const ENGINE = {
   unreachable: { word: "engine unreachable", tone: "bad", says: "The engine cannot be reached" },
 };
 
+/** An engine that is not what people expect says so, always. @type {Record<string, string>} */
+const KINDS = { embedded: "small demonstration model" };
+
 const UNKNOWN = { word: "connecting", tone: "wait", says: "" };
 const OFFLINE = { word: "offline", tone: "bad", says: "This page cannot reach the space" };
 
@@ -51,7 +54,7 @@ function engineActivity(status, online) {
   if (!online) return { ...OFFLINE, detail: "trying again" };
   if (!status) return { ...UNKNOWN, detail: "" };
   const known = ENGINE[status.engine.state] ?? { word: status.engine.state, tone: "wait", says: "" };
-  if (known.tone === "good") return fetching(status.pull) ?? { ...known, detail: "" };
+  if (known.tone === "good") return fetching(status.pull) ?? { ...known, detail: KINDS[status.engine.kind] ?? "" };
   const { reason, restarts, since } = status.engine;
   const parts = [reason ?? "", restarts > 0 ? `try ${restarts}` : "", wholeSeconds(since * 1000)];
   return { ...known, detail: parts.filter(Boolean).join(", ") };

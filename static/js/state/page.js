@@ -3,11 +3,8 @@
 import { windowOf } from "./activity.js";
 import { isLive } from "./conversation.js";
 
-/** Said once by a screen reader; the text itself is read from the log. @type {Record<string, string>} */
+/** How an answer ended, said once by a screen reader; the text itself is read from the log. @type {Record<string, string>} */
 export const ANNOUNCED = {
-  asked: "Answering.",
-  retried: "Answering again.",
-  continued: "Going on with the answer.",
   finished: "The answer is complete.",
   failed: "The answer was broken off.",
   stopped: "The answer was stopped.",
@@ -44,6 +41,21 @@ export function figuresOf(conversation, status, model, now) {
   const last = answers.at(-1);
   if (isLive(last)) return { firstMs: last.firstMs, rate: liveRate(last, now), used, window };
   return { firstMs: done?.firstMs, rate: done?.rate ?? 0, used, window };
+}
+
+const NEARLY_FULL = 0.85;
+
+/**
+ * What the person should know before going on, or "".
+ * @param {boolean} kept whether this browser keeps what is written
+ * @param {{used: number, window: number}} figures
+ */
+export function hintOf(kept, { used, window }) {
+  if (!kept) return "This browser's storage is full or closed: what is written here ends with this page.";
+  if (window > 0 && used >= NEARLY_FULL * window) {
+    return "This conversation nearly fills what the model can read at once. Its earliest turns will be left out.";
+  }
+  return "";
 }
 
 /** Tokens a second so far; a line is about a token, and the first ones say little. */
