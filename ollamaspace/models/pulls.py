@@ -46,6 +46,8 @@ class Progress:
             self._take_layer(digest, total, completed if isinstance(completed, int) else 0, now)
         elif status != self.status:
             self.moved_at = now
+            # Of the last bytes of a layer, and of small ones, Ollama says nothing: it goes on to check what arrived.
+            self._layers = {known: (size, size) for known, (size, _) in self._layers.items()}
         self.status = status
 
     def _take_layer(self, digest: str, total: int, completed: int, now: float) -> None:
@@ -111,7 +113,7 @@ class Pulls:
         if self.running and self.progress is not None:
             if full_name(self.progress.model) == full_name(model):
                 return self.progress
-            raise TooMany(f"{self.progress.model} is being pulled; one model is pulled at a time.", retry_after=30)
+            raise TooMany(f"{self.progress.model} is being pulled; one model is pulled at a time.", 30, "pulls")
         self.progress = Progress(model)
         self._task = asyncio.create_task(self._pull(self.progress), name=f"pull {model}")
         return self.progress
