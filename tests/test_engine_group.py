@@ -85,3 +85,11 @@ def test_a_socket_that_does_not_listen_is_held_by_nobody() -> None:
 def _own_name() -> str:
     with open("/proc/self/comm", encoding="ascii") as file:
         return file.read().strip()
+
+
+async def test_work_is_what_the_whole_group_has_used() -> None:
+    async with shell("while :; do :; done & sleep 60") as leader:
+        await until(lambda: (group.worked(leader.pid) or 0.0) > 0.1, 10)
+        for entry in group.children(leader.pid):
+            os.kill(entry.pid, signal.SIGKILL)
+    assert group.worked(leader.pid) == 0.0

@@ -41,6 +41,7 @@ class Settings:
     ollama_bin: Path | None
     expose_engine: bool
     allow_cloud: bool
+    path_keys: bool
     pull: bool
     data_dir: Path | None
     log_format: str

@@ -65,6 +65,8 @@ SETTINGS: tuple[Setting, ...] = (
             "let the engine listen beyond this machine if OLLAMA_HOST says so: anybody there can use it without a key"),
     Setting("OLLAMASPACE_ALLOW_CLOUD", "allow_cloud", values.flag, "0",
             "let the engine use models that run on Ollama's servers"),
+    Setting("OLLAMASPACE_PATH_KEYS", "path_keys", values.flag, "0",
+            "accept a key in the path, `/k/KEY/api/…`, for the `ollama` command; proxies on the way may log it"),
     Setting("OLLAMASPACE_PULL", "pull", values.flag, "1", "pull the default model where it is missing"),
     Setting("OLLAMASPACE_DATA_DIR", "data_dir", values.path, None,
             "the data folder: key file, and `models/*.gguf` of the embedded engine", shown="the platform's"),

@@ -6,6 +6,7 @@ be told". The scans read a file a process, so callers run them in a thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,11 +59,34 @@ def members(group: int) -> list[int]:
     return [group]
 
 
+def kin(group: int) -> set[int]:
+    """The group and whatever any of it has started, sessions of their own included, as long as the parents live."""
+    if not _PROC.joinpath("self", "stat").exists():
+        return set(members(group))
+    entries = list(_entries())
+    found = {entry.pid for entry in entries if entry.group == group}
+    while more := {entry.pid for entry in entries if entry.parent in found} - found:
+        found |= more
+    return found
+
+
 def children(parent: int) -> list[Entry]:
     """All children of a process, zombies included."""
     if not _PROC.joinpath("self", "stat").exists():
         return []
     return [entry for entry in _entries() if entry.parent == parent]
+
+
+def worked(group: int) -> float | None:
+    """Processor seconds that the live processes of a group have used; None where that cannot be told."""
+    if not _PROC.joinpath("self", "stat").exists():
+        return None
+    ticks = 0
+    for pid in members(group):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            fields = (_PROC / str(pid) / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # utime and stime
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _listening_inodes(port: int) -> set[str] | None:

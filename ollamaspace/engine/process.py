@@ -65,6 +65,10 @@ class EngineProcess:
         """Whether the listener on `port` is ours; true where that cannot be told."""
         return await asyncio.to_thread(group.owns_listener, self.group, port) is not False
 
+    async def worked(self) -> float | None:
+        """Processor seconds that its group has used; None where that cannot be told."""
+        return await asyncio.to_thread(group.worked, self.group)
+
     async def look_after(self) -> None:
         """What must be done now and then while it runs."""
         try:
@@ -103,6 +107,14 @@ class EngineProcess:
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
+
+    def kill_kin(self) -> None:
+        """SIGKILL to the group and to all that came from it, for when nobody will be there to clear up. Blocks."""
+        kin = group.kin(self.group)  # before anybody dies: whose parent is dead is not found any more
+        self.kill()
+        for pid in kin:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
     @property
     def _known(self) -> set[int | None]:

@@ -96,6 +96,10 @@ class Supervisor:
     async def doubted(self) -> None:
         await self.standing.doubted()
 
+    async def worked(self) -> float | None:
+        """Processor seconds that this run of the engine has used; None where that cannot be told."""
+        return None if self.process is None else await self.process.worked()
+
     def restart(self, reason: str) -> None:
         """Ask for a restart of an engine that answers but does not work; one that is down needs no asking."""
         if self.standing.state is State.READY:
@@ -107,9 +111,9 @@ class Supervisor:
         self._interrupt("shutting down")
 
     def kill(self) -> None:
-        """SIGKILL to the group, now; for the second signal."""
+        """SIGKILL to all of it, now; for the second signal."""
         if self.process is not None:
-            self.process.kill()
+            self.process.kill_kin()
 
     async def run(self) -> None:
         """Raises NoEngine when the engine has never been ready within the time for the first start."""

@@ -34,6 +34,9 @@ class Watcher:
         self._wake.set()  # look now, not in five seconds
         await self.standing.doubted()
 
+    async def worked(self) -> None:
+        """Cannot be told: it need not even run on this machine."""
+
     def restart(self, reason: str) -> None:
         """Nothing: it is somebody else's."""
 

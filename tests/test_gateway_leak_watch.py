@@ -1,0 +1,205 @@
+"""The watch before the fake engine with one slot that it can lose, on a clock that runs twenty times as fast."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollamaspace.engine.client import EngineClient
+from ollamaspace.engine.clock import Clock
+from ollamaspace.gateway.leak_watch import IDLE, UNSEEN, WHOLE, LeakWatch, LetGo
+from ollamaspace.gateway.loads import Loads
+from tests.fake_engine import Running, change, running
+from tests.space import until
+
+MODEL = "smollm2:135m"
+RATE = 20.0
+BODY = json.dumps({"model": MODEL, "prompt": "Why?"}).encode()
+
+
+@dataclass
+class Work:
+    """The engine as its keeper sees it: how hard it works is for the test to say."""
+
+    supervised: bool = True
+    pace: float | None = 0.0
+    """Processor seconds that it uses between two looks; None: cannot be seen."""
+    used: float = 0.0
+    restarts: list[str] = field(default_factory=list)
+
+    def restart(self, reason: str) -> None:
+        self.restarts.append(reason)
+
+    async def worked(self) -> float | None:
+        if self.pace is None:
+            return None
+        self.used += self.pace
+        return self.used
+
+
+@dataclass
+class Watched:
+    watch: LeakWatch
+    loads: Loads
+    engine: Running
+    client: EngineClient
+    work: Work
+
+    async def ask(self, size: int = len(BODY)) -> bytes:
+        """The first bytes of an answer; asked again as often as it has to let go."""
+        while True:
+            await self.watch.mended()
+            await self.loads.in_memory(MODEL)
+            try:
+                with self.watch.first_byte(MODEL, size):
+                    reply = await self.client.post("/api/generate", BODY, {"Content-Type": "application/json"})
+                    try:
+                        return await reply.content.readany()
+                    finally:
+                        reply.close()
+            except LetGo:
+                continue
+
+    async def leak(self) -> None:
+        change(self.engine.binary, leak="any", interval=0.02, token_count=50)
+        assert await self.ask()
+        await self.engine.journal.wait_for("leaked")
+        change(self.engine.binary, leak="", interval=0.0, token_count=3)
+
+    def unloads(self) -> int:
+        return len(self.engine.journal.events("unloaded"))
+
+
+@asynccontextmanager
+async def watched(
+    folder: Path, work: Work | None = None, moved: Callable[[str], float] = lambda model: -math.inf, **scenario: Any
+) -> AsyncIterator[Watched]:
+    async with running(folder, slots=1, **scenario) as engine, EngineClient.open(engine.url) as client:
+        loads, work = Loads(client), work or Work()
+        watch = LeakWatch(client, work, loads, moved)
+        watch.clock = Clock(RATE)
+        watching = asyncio.create_task(watch.run())
+        try:
+            yield Watched(watch, loads, engine, client, work)
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+            await loads.close()
+            assert watching.cancelled(), watching
+
+
+async def test_a_lost_slot_is_freed_by_an_unload_and_all_who_waited_are_served(tmp_path: Path) -> None:
+    async with watched(tmp_path) as it:
+        await it.leak()
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(*(it.ask() for _ in range(3)))
+        assert all(answers)
+        assert it.unloads() == 1
+        assert it.work.restarts == []
+
+
+async def test_what_unloading_does_not_help_is_restarted_once(tmp_path: Path) -> None:
+    async with watched(tmp_path, leak_stays=True) as it:
+        await it.leak()
+        asking = asyncio.create_task(it.ask())
+        await until(lambda: it.work.restarts, within=10, what=lambda: str(it.engine.journal))
+        for _ in range(20):
+            await asyncio.sleep(0.05)  # twenty seconds on the watch's clock
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert it.unloads() == 1
+        assert len(it.work.restarts) == 1
+
+
+async def test_an_engine_of_others_is_not_restarted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with watched(tmp_path, Work(supervised=False, pace=None), leak_stays=True) as it:
+        await it.leak()
+        asking = asyncio.create_task(it.ask())
+        await until(lambda: "not ours to restart" in caplog.text, within=10)
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert it.unloads() == 1
+        assert it.work.restarts == []
+
+
+async def test_an_engine_that_works_is_given_its_time(tmp_path: Path) -> None:
+    async with watched(tmp_path, Work(pace=1.0), first_token=0.5) as it:
+        assert await it.ask()  # ten seconds on the watch's clock
+        assert it.unloads() == 0
+
+
+async def test_a_long_prompt_is_given_its_time(tmp_path: Path) -> None:
+    async with watched(tmp_path, first_token=0.6) as it:
+        assert await it.ask(size=10_000)
+        assert it.unloads() == 0
+
+
+async def test_a_load_is_given_its_time(tmp_path: Path) -> None:
+    async with watched(tmp_path, load_time=0.6) as it:
+        reply = asyncio.create_task(it.client.post("/api/generate", BODY, {"Content-Type": "application/json"}))
+        with it.watch.first_byte(MODEL, 1):
+            (await reply).close()
+        assert it.unloads() == 0
+
+
+async def test_silence_beside_a_stream_that_moves_is_a_queue(tmp_path: Path) -> None:
+    clock = Clock(RATE)
+    async with watched(tmp_path, moved=lambda model: clock.now(), first_token=0.6) as it:
+        assert await it.ask()
+        assert it.unloads() == 0
+
+
+async def test_impatient_readers_wait_in_vain_together(tmp_path: Path) -> None:
+    async with watched(tmp_path) as it:
+        await it.leak()
+
+        async def cured() -> bool:
+            impatient = asyncio.create_task(it.ask())
+            await asyncio.wait({impatient}, timeout=0.12)  # less than half of the patience
+            impatient.cancel()
+            await asyncio.wait({impatient})
+            return it.unloads() == 1
+
+        await until(cured, within=10)
+
+
+async def test_whoever_leaves_while_requests_are_taken_back_has_left(tmp_path: Path) -> None:
+    async with watched(tmp_path) as it:
+        found: list[BaseException] = []
+
+        async def wait() -> None:
+            try:
+                with it.watch.first_byte(MODEL, 1):
+                    await asyncio.Event().wait()
+            except (LetGo, asyncio.CancelledError) as error:
+                found.append(error)
+                raise
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        taken = asyncio.create_task(it.watch._unloaded(MODEL, it.watch._models[MODEL]))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting, taken})
+        assert [type(each) for each in found] == [asyncio.CancelledError]
+
+
+async def test_models_that_do_not_exist_leave_nothing_behind(tmp_path: Path) -> None:
+    async with watched(tmp_path) as it:
+        for number in range(1000):
+            with it.watch.first_byte(f"made-up-{number}", 1):
+                pass
+        assert not it.watch._models
+
+
+@pytest.mark.parametrize(("patience", "size", "seconds"), [(IDLE, 4_000, 15), (UNSEEN, 4_000, 420), (IDLE, WHOLE, 35)])
+def test_patience_grows_with_the_prompt(patience: Any, size: int, seconds: float) -> None:
+    assert patience.least + size / patience.pace == seconds
