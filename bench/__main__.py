@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,9 @@ from bench.relays import LABELS, RELAYS, Missing
 from bench.round import Processors, Result, Shape, measure, measure_direct
 
 DEFAULT_LOADS = "100x50,1000x5"
+TRIES = 3
+DISTURBED = 0.1
+"""Processors busy with something else than the measurement."""
 RESULTS = Path(__file__).resolve().parent.parent / ".cache" / "bench-results.json"
 
 
@@ -59,10 +63,20 @@ def run(given: argparse.Namespace, processors: Processors) -> list[Result]:
         for number in range(given.rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 step = measure_direct if name == "direct" else partial(measure, name, RELAYS[name])
-                result = step(shape, processors)
+                result = undisturbed(partial(step, shape, processors))
                 results.append(result)
                 print(f"{shape.name} round {number + 1} {_brief(result)}", file=sys.stderr)
     return results
+
+
+def undisturbed(step: Callable[[], Result]) -> Result:
+    """The first round that strangers left alone; after three tries the one that they disturbed least."""
+    tried: list[Result] = []
+    while len(tried) < TRIES:
+        tried.append(step())
+        if tried[-1].others <= DISTURBED:
+            break
+    return min(tried, key=lambda result: result.others)
 
 
 def _brief(result: Result) -> str:
@@ -70,7 +84,8 @@ def _brief(result: Result) -> str:
     return (
         f"{result.relay:12} {result.cpu_us:6.1f} us/token  first {outcome.first_p50:.1f}/{outcome.first_p99:.1f} ms  "
         f"age {outcome.age_p50:.2f}/{outcome.age_p99:.2f} ms  {result.load_rss:.0f} MiB  "
-        f"{outcome.complete}/{result.wanted} complete  open {result.opened_ms:.0f} ms  rest {result.rest_rss:.0f} MiB"
+        f"{outcome.complete}/{result.wanted} complete  open {result.opened_ms:.0f} ms  rest {result.rest_rss:.0f} MiB  "
+        f"others {result.others:.0%}"
     )
 
 

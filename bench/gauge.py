@@ -42,6 +42,26 @@ def cpu_seconds(pids: list[int]) -> float:
     return sum(int(fields[11]) + int(fields[12]) for pid in pids if (fields := _stat(pid))) * TICK
 
 
+def busy_seconds(processors: set[int]) -> float:
+    """What all processes of the machine used of these processors since it began, and what its host took away.
+
+    Time in interrupts is left out: it belongs to nobody.
+    """
+    ticks = 0
+    for line in (PROC / "stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in processors:
+            user, nice, system, *_, steal = map(int, fields[:8])
+            ticks += user + nice + system + steal
+    return ticks * TICK
+
+
+def own_seconds() -> float:
+    """What this process, its descendants and those it has waited for used."""
+    times = os.times()
+    return cpu_seconds(tree(os.getpid(), without="\0")) + times.children_user + times.children_system
+
+
 def memory(pids: list[int]) -> Memory:
     totals = {"Pss": 0, "Rss": 0}
     for pid in pids:

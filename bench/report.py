@@ -12,7 +12,7 @@ from bench.round import Result
 
 @dataclass(frozen=True)
 class Row:
-    """Medians of one relay under one load; `complete` is the worst round's."""
+    """Medians of one relay under one load; `complete` and `disturbance` are the worst round's."""
 
     rounds: list[Result]
 
@@ -25,6 +25,11 @@ class Row:
     @property
     def complete(self) -> int:
         return min(result.outcome.complete for result in self.rounds)
+
+    @property
+    def disturbance(self) -> float:
+        """In the worst round."""
+        return max(result.others for result in self.rounds)
 
     @property
     def spread(self) -> str:
@@ -48,8 +53,8 @@ def ratio(row: Row, by: dict[str, Row], other: str) -> str:
 def load_table(by: dict[str, Row]) -> str:
     lines = [
         "| relay | µs a token | rounds | x Caddy | x original | first token p50 / p99 ms | token age p50 / p99 ms "
-        "| added p50 / p99 ms | PSS / RSS MiB | complete |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| added p50 / p99 ms | PSS / RSS MiB | complete | others |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_load_line(name, row, by) for name, row in by.items()]
     return "\n".join(lines)
@@ -58,7 +63,7 @@ def load_table(by: dict[str, Row]) -> str:
 def _load_line(name: str, row: Row, by: dict[str, Row]) -> str:
     first = f"{row.outcome('first_p50'):.1f} / {row.outcome('first_p99'):.1f}"
     age = f"{row.outcome('age_p50'):.2f} / {row.outcome('age_p99'):.2f}"
-    complete = f"{row.complete} of {row.rounds[0].wanted}"
+    complete = f"{row.complete} of {row.rounds[0].wanted} | {row.disturbance:.0%}"
     if name == "direct":
         return f"| {LABELS[name]} | - | - | - | - | {first} | {age} | - | - | {complete} |"
     added = "-"

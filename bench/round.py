@@ -26,8 +26,7 @@ REST = 2.0
 START_LIMIT = 30.0
 STOP_LIMIT = 15.0
 STREAM_LIMIT = 120.0
-MEMORY_AT = 0.7
-"""Share of the load's length after which its memory is read: all streams are open, none has ended."""
+SAMPLE_EVERY = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,20 @@ class Result:
     rest_rss: float
     load_pss: float
     load_rss: float
+    others: float
+    """Processors kept busy by others meanwhile: they make tokens late, and late ones come in clumps and cost less."""
     outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one load took: processor seconds of the relay, its largest memory, and what the readers saw."""
+
+    cpu: float
+    memory: gauge.Memory
+    outcome: Outcome
+    seconds: float
+    others: float
 
 
 def free_port() -> int:
@@ -131,20 +143,28 @@ def measure(name: str, build: Callable[[Ground], Command], shape: Shape, process
             wait_for_port(child, ground.port)
             opened_ms = (time.monotonic() - started) * 1000
             idle, rest = _at_rest(child.pid)
-            cpu, busy, outcome, seconds = _under_load(child.pid, _order(ground.port, command.path, shape), shape)
-        cpu_us = (cpu - idle * seconds) / max(outcome.tokens, 1) * 1e6
-        return Result(
-            name, shape.name, shape.streams, cpu_us, opened_ms, rest.pss, rest.rss, busy.pss, busy.rss, outcome
-        )
+            use = _under_load(_pids(child.pid), _order(ground.port, command.path, shape), processors)
+    return Result(
+        relay=name,
+        shape=shape.name,
+        wanted=shape.streams,
+        cpu_us=(use.cpu - idle * use.seconds) / max(use.outcome.tokens, 1) * 1e6,
+        opened_ms=opened_ms,
+        rest_pss=rest.pss,
+        rest_rss=rest.rss,
+        load_pss=use.memory.pss,
+        load_rss=use.memory.rss,
+        others=use.others,
+        outcome=use.outcome,
+    )
 
 
 def measure_direct(shape: Shape, processors: Processors) -> Result:
     """The engine itself: what the readers would see without any relay, and so what there is to add to."""
     with tempfile.TemporaryDirectory(prefix="bench-") as place, engine(Path(place), processors) as (_, address):
         port = int(address.rpartition(":")[2])
-        load = _start_load(_order(port, "/api/chat", shape))
-        outcome = _finish_load(load)
-        return Result("direct", shape.name, shape.streams, 0, 0, 0, 0, 0, 0, outcome)
+        use = _under_load([], _order(port, "/api/chat", shape), processors)
+    return Result("direct", shape.name, shape.streams, 0, 0, 0, 0, 0, 0, use.others, use.outcome)
 
 
 def _order(port: int, path: str, shape: Shape) -> Order:
@@ -165,24 +185,24 @@ def _at_rest(root: int) -> tuple[float, gauge.Memory]:
     return (gauge.cpu_seconds(pids) - before) / REST, gauge.memory(pids)
 
 
-def _under_load(root: int, order: Order, shape: Shape) -> tuple[float, gauge.Memory, Outcome, float]:
-    pids = _pids(root)
+def _under_load(pids: list[int], order: Order, processors: Processors) -> Use:
+    both = {processors.relay, processors.rest}
     started, before = time.monotonic(), gauge.cpu_seconds(pids)
-    load = _start_load(order)
-    time.sleep(shape.seconds * MEMORY_AT)
-    memory = gauge.memory(pids)
-    outcome = _finish_load(load)
+    strangers = gauge.busy_seconds(both) - gauge.own_seconds()
+    memory, outcome = _run_load(pids, order)
     seconds = time.monotonic() - started
-    return gauge.cpu_seconds(pids) - before, memory, outcome, seconds
+    strangers = gauge.busy_seconds(both) - gauge.own_seconds() - strangers
+    return Use(gauge.cpu_seconds(pids) - before, memory, outcome, seconds, max(strangers, 0) / seconds)
 
 
-def _start_load(order: Order) -> subprocess.Popen[bytes]:
+def _run_load(pids: list[int], order: Order) -> tuple[gauge.Memory, Outcome]:
     argv = [sys.executable, "-m", "bench.load", json.dumps(asdict(order))]
-    return subprocess.Popen(argv, cwd=HERE.parent, stdout=subprocess.PIPE)
-
-
-def _finish_load(load: subprocess.Popen[bytes]) -> Outcome:
-    words, _ = load.communicate(timeout=STREAM_LIMIT + 60)
+    largest = gauge.Memory(0, 0)
+    with subprocess.Popen(argv, cwd=HERE.parent, stdout=subprocess.PIPE) as load:
+        while load.poll() is None:
+            time.sleep(SAMPLE_EVERY)
+            largest = max(largest, gauge.memory(pids), key=lambda memory: memory.rss)
+        words, _ = load.communicate()
     if load.returncode:
         raise RuntimeError(f"the readers ended with {load.returncode}")
-    return Outcome(**json.loads(words))
+    return largest, Outcome(**json.loads(words))

@@ -45,6 +45,19 @@ def test_the_engine_is_left_out_of_the_tree(child: int) -> None:
     assert child not in gauge.tree(os.getpid(), without="process_time() < 0.3")
 
 
+@pytest.mark.parametrize("child", [BURN], indirect=True)
+def test_the_machine_is_busier_than_its_processes(child: int) -> None:
+    everywhere = set(range(os.cpu_count() or 1))
+    assert gauge.busy_seconds(everywhere) >= gauge.cpu_seconds([child])
+    assert gauge.busy_seconds(set()) == 0
+
+
+def test_what_was_waited_for_is_our_own() -> None:
+    before = gauge.own_seconds()
+    subprocess.run([sys.executable, "-c", BURN], input=b"\n", stdout=subprocess.DEVNULL, check=True)
+    assert gauge.own_seconds() - before >= 0.25
+
+
 def test_a_process_that_ended_counts_nothing() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

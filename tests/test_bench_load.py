@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -41,27 +42,37 @@ async def listening(port: int) -> None:
         except ConnectionRefusedError:
             await asyncio.sleep(0.01)
         else:
-            writer.close()
+            await hang_up(writer)
             return
 
 
-async def cut_after(pieces: list[bytes]) -> asyncio.Server:
-    """A server that answers with `pieces`, each in a packet of its own, and hangs up."""
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):  # the other side was quicker
+        await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def saying(pieces: list[bytes]) -> AsyncIterator[int]:
+    """The port of a server that answers once, with `pieces` in packets of their own, and hangs up."""
+    ended = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         for piece in pieces:
             writer.write(piece)
-            await writer.drain()
             await asyncio.sleep(0.005)
-        writer.close()
+        await hang_up(writer)
+        ended.set()
 
-    return await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        await ended.wait()
 
 
 async def outcome_of(pieces: list[bytes], tokens: int) -> tuple[int, int]:
-    async with await cut_after(pieces) as server:
-        outcome = await run(order(server.sockets[0].getsockname()[1], streams=1, tokens=tokens))
+    async with saying(pieces) as port:
+        outcome = await run(order(port, streams=1, tokens=tokens))
     return outcome.complete, outcome.tokens
 
 

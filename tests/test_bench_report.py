@@ -11,7 +11,8 @@ SHAPE = "100 x 50/s"
 
 def result(relay: str, cpu_us: float, complete: int = 100, age: float = 0.2) -> Result:
     outcome = Outcome(complete, tokens=5_000, first_p50=1, first_p99=2, age_p50=age, age_p99=2 * age)
-    return Result(relay, SHAPE, 100, cpu_us, 300, rest_pss=30, rest_rss=40, load_pss=50, load_rss=60, outcome=outcome)
+    memory = {"rest_pss": 30.0, "rest_rss": 40.0, "load_pss": 50.0, "load_rss": 60.0}
+    return Result(relay, SHAPE, 100, cpu_us, opened_ms=300, **memory, others=cpu_us / 1_000, outcome=outcome)
 
 
 RUN = [
@@ -35,6 +36,10 @@ def test_ratios_are_those_of_the_medians() -> None:
 def test_one_lost_stream_in_one_round_is_seen() -> None:
     assert rows(RUN)[SHAPE]["ollamaspace"].complete == 99
     assert "99 of 100" in whole(RUN)
+
+
+def test_the_worst_disturbance_of_all_rounds_is_shown() -> None:
+    assert line_of("| Caddy |", whole(RUN).partition("### Start")[0])[-1] == "9%"
 
 
 def test_added_age_is_what_no_relay_would_not_have() -> None:
