@@ -35,7 +35,7 @@ from ollamaspace.web.connections import Runner
 
 log = logging.getLogger("ollamaspace.serve")
 
-DRAIN = 5.0  # seconds that streams may go on after the first signal
+DRAIN = 4.5  # seconds that streams may go on after the first signal: with a stubborn engine's two all is over in eight
 LAST_HANDLERS = 0.5  # seconds for handlers that are no streams; aiohttp spends it twice
 _BACKLOG = 1024
 
