@@ -66,10 +66,11 @@ def left_of(binary: Path) -> list[int]:
     """Every process of the engine that is still alive: engines, runners, and what never came as far as its journal."""
     journal = Journal(binary)
     named = [each["pid"] for each in journal.events("started")] + [each["runner"] for each in journal.events("runner")]
-    return sorted({pid for pid in [*named, *_running_from(binary.parent)] if is_alive(pid)})
+    return sorted({pid for pid in [*named, *running_from(binary.parent)] if is_alive(pid)})
 
 
-def _running_from(folder: Path) -> list[int]:
+def running_from(folder: Path) -> list[int]:
+    """What has that folder in its command line."""
     found = []
     for name in os.listdir("/proc"):
         try:

@@ -1,0 +1,220 @@
+"""The engine dies, hangs or stands still under a program that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+
+from tests.fake_engine import Journal, change, make_binary
+from tests.faults.readers import NOISE, Reader, left_of, reading, wide
+from tests.space import Space, ask, children, is_alive, started, until, zombies
+
+ENDLESS = 100_000
+"""Tokens."""
+
+
+async def test_fifty_readers_are_told_of_a_crash_and_nothing_is_run_again(tmp_path: Path) -> None:
+    binary = make_binary(tmp_path, token_count=ENDLESS, interval=0.02)
+    async with started(tmp_path, binary) as space, wide() as session:
+        readers, tasks = reading(space, session, 50)
+        await until(lambda: all(len(reader.lines) >= 10 for reader in readers), 20)
+        killed = time.monotonic()
+        os.kill(space.engine_pid, signal.SIGKILL)
+        await asyncio.wait(tasks, timeout=10)
+        assert max(reader.ended for reader in readers) - killed < 1 + NOISE
+        assert all(reader.complete and reader.last["code"] == "engine_crashed" for reader in readers)
+        assert all("response" in line for reader in readers for line in reader.lines[:-1])
+        assert len(Journal(binary).requests("/api/generate")) == 50
+        change(binary, token_count=3)
+        assert (await ask(space, session))[0] == 200
+        assert (await space.status(session))["engine"]["restarts"] == 1
+
+
+async def test_a_crash_before_the_first_byte_is_repeated_silently(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, ending="kill", at_token=0, times=1)
+    async with started(tmp_path, binary) as space:
+        status, lines = await ask(space, session)
+        assert (status, lines[-1]["done"]) == (200, True)
+        assert len(Journal(binary).requests("/api/generate")) == 2
+
+
+async def test_the_second_crash_before_the_first_byte_is_told(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    binary = make_binary(tmp_path, ending="kill", at_token=0)
+    async with started(tmp_path, binary) as space:
+        status, lines = await ask(space, session)
+        assert (status, lines[0]["code"]) == (502, "engine_crashed")
+        assert len(Journal(binary).requests("/api/generate")) == 2
+
+
+async def test_a_request_in_the_gap_is_held_and_served_or_told_when_to_come_back(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, runner="plain", runner_holds_output=True)
+    async with started(tmp_path, binary, OLLAMASPACE_HOLD="3") as space:
+        os.kill(space.engine_pid, signal.SIGKILL)
+        assert (await ask(space, session))[0] == 200
+        change(binary, bind_delay=8.0)
+        os.kill(space.engine_pid, signal.SIGKILL)
+        refused = asyncio.create_task(Reader().read(space, session))
+        await until(lambda: len(Journal(binary).events("started")) == 3, 10)
+        async with session.get(f"{space.url}/readyz") as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+        async with session.get(f"{space.url}/healthz") as response:
+            assert response.status == 200, "the program itself is alive"
+        reader = await refused
+        assert (reader.status, reader.last["code"]) == (503, "engine_starting")
+        assert reader.retry_after
+
+
+async def test_an_error_of_the_runner_is_passed_on_and_restarts_nothing(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, ending="error", at_token=2, times=1)
+    async with started(tmp_path, binary) as space:
+        status, lines = await ask(space, session)
+        assert (status, lines[-1]["code"]) == (200, "engine_error")
+        assert "unexpected EOF" in lines[-1]["error"]
+        assert (await ask(space, session))[1][-1]["done"] is True
+        assert len(Journal(binary).events("started")) == 1
+
+
+async def test_three_answers_that_stand_still_in_a_row_restart_it(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, ending="stall", at_token=0)
+    async with started(tmp_path, binary, OLLAMASPACE_FIRST_BYTE="0.4", OLLAMASPACE_STALL="0.4") as space:
+        journal = Journal(binary)
+        for _ in range(2):
+            status, lines = await ask(space, session)
+            assert (status, lines[0]["code"]) == (504, "first_byte")
+        change(binary, ending="final")
+        assert (await ask(space, session))[0] == 200, "one that moves: the count begins anew"
+        change(binary, ending="stall")
+        for _ in range(2):
+            assert (await ask(space, session))[0] == 504
+        assert len(journal.events("started")) == 1
+        assert (await ask(space, session))[0] == 504
+        change(binary, ending="final")
+        await journal.wait_for("started", count=2, timeout=10)
+        assert (await ask(space, session))[1][-1]["done"] is True
+        assert "3 answers in a row stood still" in space.log
+
+
+async def test_an_answer_that_stands_still_midway_ends_with_a_line(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, ending="spin", at_token=3)
+    async with started(tmp_path, binary, OLLAMASPACE_STALL="0.4") as space:
+        status, lines = await ask(space, session)
+        assert (status, lines[-1]["code"]) == (200, "stalled")
+        assert len(lines) > 3
+
+
+async def test_when_the_reader_leaves_a_silent_engine_its_request_is_closed(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, first_token=60)
+    async with started(tmp_path, binary) as space:
+        reader, left = await leaves_when(space, session, lambda: bool(Journal(binary).requests("/api/generate")))
+        assert reader.lines == []
+        closed = await Journal(binary).wait_for("reader-left", path="/api/generate", tokens=0)
+        assert closed["at"] - left < 0.05 + NOISE
+
+
+async def test_when_the_reader_leaves_midway_the_engines_request_is_closed(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, token_count=ENDLESS, interval=0.02)
+    async with started(tmp_path, binary) as space:
+        reader = Reader()
+        reader, left = await leaves_when(space, session, lambda: len(reader.lines) > 3, reader)
+        closed = await Journal(binary).wait_for("reader-left", path="/api/generate")
+        assert closed["at"] - left < 0.05 + NOISE
+        assert closed["tokens"] > 0
+
+
+async def leaves_when(
+    space: Space, session: aiohttp.ClientSession, holds: Callable[[], bool], reader: Reader | None = None
+) -> tuple[Reader, float]:
+    """A reader that reads until then; and the time at which it left."""
+    reader = reader or Reader()
+    reading = asyncio.create_task(reader.read(space, session))
+    await until(holds, 10)
+    reading.cancel()
+    left = time.monotonic()
+    await asyncio.wait({reading})
+    return reader, left
+
+
+async def test_runners_are_gone_before_the_next_start_wherever_they_hide(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, runner="detached", runner_holds_output=True)
+    async with started(tmp_path, binary) as space:
+        journal = Journal(binary)
+        runner = journal.events("runner")[0]["runner"]
+        os.kill(space.engine_pid, signal.SIGKILL)
+        await journal.wait_for("started", count=2, timeout=10)
+        assert not is_alive(runner)
+        await space.until_state(session, "ready")
+        assert not zombies(space.process.pid)
+
+
+async def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
+    async def one(runner: str, early: bool) -> None:
+        folder = tmp_path / f"{runner}-{early}"
+        folder.mkdir()
+        binary = make_binary(folder, runner=runner, runner_holds_output=True)
+        async with started(folder, binary, wait=False) as space:
+            if early:  # as soon as there is a second child, the first being the guard
+                await until(lambda: len(children(space.process.pid)) > 1, 10)
+            else:
+                await space.until_open()
+            space.process.kill()
+            await space.process.wait()
+            killed = time.monotonic()
+            await until(lambda: not left_of(binary), 5, lambda: str(left_of(binary)))
+            assert time.monotonic() - killed < 1 + NOISE
+
+    await asyncio.gather(*(one(runner, early) for runner in ("plain", "detached") for early in (False, True)))
+
+
+async def test_twenty_random_kills_leave_neither_orphan_nor_zombie(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    await asyncio.gather(*(a_life(tmp_path / str(number), chance) for number in range(7)))
+
+
+async def a_life(folder: Path, chance: random.Random) -> None:
+    """Two kills of engine or runner, then one of the server."""
+    os.makedirs(folder)
+    binary = make_binary(folder, runner=chance.choice(("plain", "detached")), runner_holds_output=True)
+    async with started(folder, binary) as space:
+        for _ in range(2):
+            await asyncio.sleep(chance.uniform(0, 0.05))
+            kill_one(space, binary, chance)
+        async with aiohttp.ClientSession() as session:
+            await space.until_state(session, "ready", within=20)
+            assert (await ask(space, session))[1][-1]["done"] is True
+        await until(lambda: not zombies(space.process.pid), 8)
+        space.process.kill()
+        await space.process.wait()
+        await until(lambda: not left_of(binary), 5, lambda: str(left_of(binary)))
+
+
+def kill_one(space: Space, binary: Path, chance: random.Random) -> None:
+    """The newest engine or the newest runner, if it is alive at this moment."""
+    journal = Journal(binary)
+    event, name = chance.choice((("started", "pid"), ("runner", "runner")))
+    for victim in journal.events(event)[-1:]:
+        if is_alive(victim[name]):
+            os.kill(victim[name], signal.SIGKILL)

@@ -1,0 +1,180 @@
+"""The program's own end: readers first, then the engine, and nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.fake_engine import Journal, free_port, make_binary
+from tests.faults.readers import NOISE, left_of, reading, running_from, wide
+from tests.space import ROOT, can_connect, children, environment, is_alive, started, until, zombies
+
+ENDLESS = 100_000
+"""Tokens."""
+
+
+async def test_without_streams_it_ends_at_once(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    binary = make_binary(tmp_path, runner="plain")
+    async with started(tmp_path, binary) as space:
+        assert (await space.status(session))["engine"]["state"] == "ready"  # and a connection stays open
+        asked = time.monotonic()
+        assert await space.stop() == 0
+        assert time.monotonic() - asked < 0.5 + NOISE
+        assert "Traceback" not in space.log
+    assert not left_of(binary)
+
+
+async def test_readers_are_told_before_the_engine_is_stopped(tmp_path: Path) -> None:
+    """Also one that ignores SIGTERM: the whole still takes less than the ten seconds after which containers kill."""
+    binary = make_binary(tmp_path, token_count=ENDLESS, interval=0.05, ignore_sigterm=True, runner="plain")
+    async with started(tmp_path, binary) as space, wide() as session:
+        readers, tasks = reading(space, session, 20)
+        await until(lambda: all(len(reader.lines) > 2 for reader in readers), 10)
+        space.process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        await until(lambda: not can_connect(space.port), 2)
+        await asyncio.wait(tasks, timeout=10)
+        assert await space.process.wait() == 0
+        assert time.monotonic() - asked < 8
+        assert all(reader.complete and reader.last["code"] == "shutting_down" for reader in readers)
+        assert all(reader.ended - asked > 4 for reader in readers), "they were given time to end by themselves"
+    journal = Journal(binary)
+    (stopped,) = journal.events("sigterm", signal="SIGTERM")
+    left = journal.events("reader-left", path="/api/generate")
+    assert len(left) == 20
+    assert all(each["at"] < stopped["at"] for each in left)
+    assert not left_of(binary)
+
+
+async def test_streams_that_end_in_time_end_whole(tmp_path: Path) -> None:
+    binary = make_binary(tmp_path, token_count=25, interval=0.05)
+    async with started(tmp_path, binary) as space, wide() as session:
+        readers, tasks = reading(space, session, 5)
+        await until(lambda: all(len(reader.lines) > 2 for reader in readers), 10)
+        space.process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        await asyncio.wait(tasks, timeout=10)
+        assert all(reader.last.get("done") for reader in readers)
+        assert await space.process.wait() == 0
+        assert time.monotonic() - asked < 4
+    assert not Journal(binary).events("cut-off")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_the_second_signal_means_now(tmp_path: Path, second: signal.Signals) -> None:
+    binary = make_binary(tmp_path, token_count=ENDLESS, interval=0.05, ignore_sigterm=True, runner="detached")
+    async with started(tmp_path, binary) as space, wide() as session:
+        readers, tasks = reading(space, session, 3)
+        await until(lambda: all(reader.lines for reader in readers), 10)
+        space.process.send_signal(signal.SIGTERM)
+        await until(lambda: not can_connect(space.port), 5)
+        space.process.send_signal(second)
+        asked = time.monotonic()
+        assert await asyncio.wait_for(space.process.wait(), 5) == 130
+        assert time.monotonic() - asked < 0.5 + NOISE
+        await asyncio.wait(tasks, timeout=5)
+        await until(lambda: not left_of(binary), 2)
+
+
+async def test_a_hangup_is_a_wish_to_end_in_order(tmp_path: Path) -> None:
+    binary = make_binary(tmp_path)
+    async with started(tmp_path, binary) as space:
+        space.process.send_signal(signal.SIGHUP)
+        assert await asyncio.wait_for(space.process.wait(), 5) == 0
+    assert not left_of(binary)
+
+
+async def test_a_stop_while_the_engine_is_being_replaced_leaves_nothing(tmp_path: Path) -> None:
+    binary = make_binary(tmp_path, runner="detached", die_after=0.2)
+    async with started(tmp_path, binary) as space:
+        await Journal(binary).wait_for("exiting")
+        asked = time.monotonic()
+        assert await space.stop() == 0
+        assert time.monotonic() - asked < 0.5 + NOISE
+    assert not left_of(binary)
+
+
+BUG = """
+import asyncio, sys
+from ollamaspace.cli.main import main
+{bug}
+
+async def bug(*_):
+    await asyncio.sleep(0.3)
+    raise RuntimeError("a bug")
+
+setattr(room, name, bug)
+sys.exit(main(["serve"]))
+"""
+
+
+@asynccontextmanager
+async def running(folder: Path, binary: Path, *command: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Another command than the usual one in the usual surroundings, and its port; its log is `space.log`."""
+    port = free_port()
+    surroundings = environment(folder, port, free_port(), binary)
+    with (folder / "space.log").open("wb") as out:
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=surroundings, stdout=out, stderr=out)
+    try:
+        yield process, port
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize(
+    "where", [("engine.supervisor", "Supervisor", "_watch"), ("gateway.streams", "Streams", "sweep")]
+)
+async def test_a_bug_in_what_must_never_end_ends_the_program(tmp_path: Path, where: tuple[str, str, str]) -> None:
+    """Rather than a server whose watchdog is dead and nobody knows."""
+    module, owner, method = where
+    bug = f"from ollamaspace.{module} import {owner} as room; name = {method!r}"
+    binary = make_binary(tmp_path, runner="plain")
+    async with running(tmp_path, binary, sys.executable, "-c", BUG.format(bug=bug)) as (process, _):
+        assert await asyncio.wait_for(process.wait(), 10) == 1
+        assert "RuntimeError: a bug" in (tmp_path / "space.log").read_text()
+    assert Journal(binary).events("serving")
+    assert not left_of(binary)
+
+
+ORPHANS = """#!/bin/sh
+i=0
+while [ $i -lt 100 ]; do (sleep 0.$((i % 10)) &); i=$((i + 1)); done
+exec {engine} "$@"
+"""
+
+
+def may_unshare() -> bool:
+    asked = subprocess.run(["unshare", "-pf", "--mount-proc", "true"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+async def test_as_process_1_it_hears_signals_and_reaps_whatever_falls_to_it(tmp_path: Path) -> None:
+    if not may_unshare():
+        pytest.skip("this system does not let us make a namespace of processes: `unshare -pf --mount-proc` is refused")
+    os.makedirs(tmp_path / "real")
+    engine = make_binary(tmp_path / "real", runner="detached")
+    wrapper = tmp_path / "ollama"
+    wrapper.write_text(ORPHANS.format(engine=engine))
+    wrapper.chmod(0o755)
+    command = ("unshare", "-pf", "--mount-proc", sys.executable, "-m", "ollamaspace")
+    async with running(tmp_path, wrapper, *command) as (process, port):
+        await until(lambda: can_connect(port), 15, lambda: (tmp_path / "space.log").read_text())
+        (one,) = children(process.pid)
+        assert len(zombies(one)) + len(children(one)) > 50, "they have all fallen to it"
+        await until(lambda: not zombies(one) and len(children(one)) == 2, 12)  # the engine and its guard
+        os.kill(one, signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert not is_alive(one)
+    assert not running_from(tmp_path)
