@@ -8,10 +8,12 @@ import pytest
 
 from ollamaspace.errors import BadRequest
 from ollamaspace.gateway.fields import (
+    Capped,
     Choice,
     Either,
     Field,
     Flag,
+    Ignored,
     Json,
     Kind,
     ListOf,
@@ -131,3 +133,46 @@ def test_a_fault_is_worded_after_the_name() -> None:
     assert Text(fault=odd).check("ab", "word") == "ab"
     with pytest.raises(BadRequest, match=r"^word must have an even number of letters\.$"):
         Text(fault=odd).check("abc", "word")
+
+
+def test_of_several_kinds_the_one_of_the_right_type_says_what_is_wrong() -> None:
+    kind = Either(Text(longest=3), ListOf(SHAPE))
+
+    with pytest.raises(BadRequest, match="x has 4 characters"):
+        kind.check("long", "x")
+    with pytest.raises(BadRequest, match=r"x\[0\]\.colours\[0\]\.depth must be a whole number"):
+        kind.check([{"colours": [{"name": "red", "depth": "deep"}]}], "x")
+    with pytest.raises(BadRequest, match="x must be a text or a list, not 5"):
+        kind.check(5, "x")
+
+
+LENIENT = Table(
+    Field("name", Text()),
+    Field("size", Ignored()),
+    Field("inner", Table(Field("gone", Ignored()), lenient=True)),
+    instead={"colour": "Paint it yourself."},
+    lenient=True,
+)
+
+
+def test_a_lenient_table_leaves_out_what_it_does_not_know() -> None:
+    assert LENIENT.check({"name": "x", "weight": 5, "inner": {"other": 1}}, "") == {"name": "x", "inner": {}}
+
+
+@pytest.mark.parametrize(("given", "said"), [({"Name": "x"}, "is spelt name"), ({"colour": 1}, "Paint it yourself")])
+def test_a_lenient_table_refuses_what_could_be_meant_otherwise(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        LENIENT.check(given, "")
+
+
+def test_what_is_ignored_can_be_named_unless_it_said_nothing() -> None:
+    assert list(LENIENT.ignored({"size": 0, "inner": {"gone": "x"}})) == ["size", "inner.gone"]
+    assert not list(LENIENT.ignored({"size": "", "inner": {"gone": False}, "other": 1}))
+    assert not list(LENIENT.ignored({"size": None, "inner": 5}))
+
+
+def test_a_bound_replaces_what_is_beyond_it_and_what_stands_for_none() -> None:
+    assert [Capped(10).check(value, "x") for value in (1, 10, 11, 0, -1)] == [1, 10, 10, 10, 10]
+    for value in (True, 1.0, "5"):
+        with pytest.raises(BadRequest):
+            Capped(10).check(value, "x")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ollamaspace.gateway.model_names import fault, is_cloud, registry_host
+from ollamaspace.gateway.model_names import fault, full_name, is_cloud, may_use, registry_host
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,36 @@ def test_looking_at_a_name_takes_linear_time() -> None:
         fault(name)
         is_cloud(name)
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("qwen3", "qwen3:latest"),
+        ("Qwen3:4B", "qwen3:4b"),
+        ("library/qwen3:4b", "qwen3:4b"),
+        ("registry.ollama.ai/library/qwen3:4b", "qwen3:4b"),
+        ("qwen3:4b:local", "qwen3:4b"),
+        ("hf.co:443/a/b", "hf.co:443/a/b:latest"),
+    ],
+)
+def test_every_spelling_of_a_name_means_the_same_model(name: str, full: str) -> None:
+    assert full_name(name) == full
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "may"),
+    [
+        ((), "anything:1b", True),
+        (("qwen3*",), "qwen3:4b", True),
+        (("qwen3*",), "QWEN3", True),
+        (("QWEN3:4b",), "library/qwen3:4b", True),
+        (("qwen3",), "qwen3:latest", True),
+        (("qwen3",), "qwen3:4b", False),
+        (("qwen3:4b", "smollm2*"), "smollm2:135m", True),
+        (("qwen3*",), "me/qwen3:4b", False),
+        (("qwen3*",), "evil.example/x/qwen3", False),
+    ],
+)
+def test_a_key_may_use_what_its_patterns_match(patterns: tuple[str, ...], name: str, may: bool) -> None:
+    assert may_use(patterns, name) is may

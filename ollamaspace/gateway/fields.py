@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,22 @@ class Flag(Kind):
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Capped(Kind):
+    """A bound for the engine: more than `most`, or below 1, which stands for none, becomes `most`."""
+
+    most: int
+
+    @property
+    def wanted(self) -> str:
+        return "a whole number"
+
+    def check(self, value: Any, path: str) -> int:
+        if type(value) is not int:
+            raise self.refusal(value, path)
+        return value if 1 <= value <= self.most else self.most
+
+
 class Choice(Kind):
     """One of a few texts, spelt exactly so."""
 
@@ -160,7 +176,7 @@ class ListOf(Kind):
 
 
 class Either(Kind):
-    """Kinds of different types: the first that takes the value decides."""
+    """Kinds of different types: the first that takes the value decides, else the one whose type it has."""
 
     def __init__(self, *kinds: Kind) -> None:
         self._kinds = kinds
@@ -170,12 +186,25 @@ class Either(Kind):
         return " or ".join(kind.wanted for kind in self._kinds)
 
     def check(self, value: Any, path: str) -> Any:
+        inside: BadRequest | None = None
         for kind in self._kinds:
             try:
                 return kind.check(value, path)
-            except BadRequest:
-                continue
-        raise self.refusal(value, path)
+            except BadRequest as wrong:
+                if str(wrong) != str(kind.refusal(value, path)):
+                    inside = inside or wrong
+        raise inside or self.refusal(value, path)
+
+
+class Ignored(Kind):
+    """Anything: callers send it, and it goes no further."""
+
+    @property
+    def wanted(self) -> str:
+        return "anything"
+
+    def check(self, value: Any, path: str) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +218,14 @@ class Table(Kind):
     """An object with these fields and no others.
 
     `instead` tells, for names that callers are used to and that are refused here, what to do: a sentence each.
+    `lenient`: names it does not know are left out instead of refused, as the API does whose clients are meant; a known
+    name that is only spelt otherwise is refused all the same.
     """
 
-    def __init__(self, *fields: Field, instead: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *fields: Field, instead: Mapping[str, str] | None = None, lenient: bool = False) -> None:
         self.fields = fields
+        self._lenient = lenient
+        self._folded = {row.name.casefold() for row in fields}
         self._kinds = {row.name: row.kind for row in fields}
         self._required = tuple(row.name for row in fields if row.required)
         self._instead = dict(instead or {})
@@ -208,13 +241,27 @@ class Table(Kind):
         found: dict[str, Any] = {}
         for name, given in value.items():
             if (kind := self._kinds.get(name)) is None:
+                if self._passes_over(name):
+                    continue
                 raise self._unknown(name, prefix)
-            if given is not None:
-                found[name] = kind.check(given, f"{prefix}{name}")
+            if given is not None and (kept := kind.check(given, f"{prefix}{name}")) is not None:
+                found[name] = kept
         for name in self._required:
             if name not in found:
                 raise BadRequest(f"{prefix}{name} is missing.", f"{prefix}{name}")
         return found
+
+    def ignored(self, value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+        """The known fields of a checked `value` that hold something and go no further."""
+        for row in self.fields:
+            given = value.get(row.name)
+            if isinstance(row.kind, Ignored) and (given or type(given) is int):
+                yield f"{prefix}{row.name}"
+            elif isinstance(row.kind, Table) and isinstance(given, dict):
+                yield from row.kind.ignored(given, f"{prefix}{row.name}.")
+
+    def _passes_over(self, name: str) -> bool:
+        return self._lenient and name not in self._instead and name.casefold() not in self._folded
 
     def _unknown(self, name: str, prefix: str) -> BadRequest:
         if name in self._instead:

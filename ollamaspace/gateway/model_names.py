@@ -6,6 +6,8 @@ The shape alone makes paths, URLs and options impossible; whether such a model e
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 LONGEST_NAME = 600
 
@@ -34,3 +36,16 @@ def registry_host(name: str) -> str | None:
     """The host part of a name that has one: where a pull would go instead of Ollama's own library."""
     match = _NAME.fullmatch(name)
     return match["host"] if match and name.count("/") > 1 else None
+
+
+def full_name(name: str) -> str:
+    """As Ollama reads it: whatever the case, its own library left out, and no tag means `latest`."""
+    name = name.lower().removesuffix(":local").removeprefix("registry.ollama.ai/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def may_use(patterns: Iterable[str], name: str) -> bool:
+    """Whether a key with these shell patterns may use the model `name`; no patterns: every model."""
+    full = full_name(name)
+    wanted = [pattern.lower() for pattern in patterns]
+    return not wanted or any(fnmatchcase(full, pattern) or full == f"{pattern}:latest" for pattern in wanted)

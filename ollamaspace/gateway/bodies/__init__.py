@@ -1,0 +1,1 @@
+"""What a request may say, by dialect and route: tables of fields, and how a body is made anew from them."""

@@ -1,0 +1,277 @@
+"""The bodies of /api/*: what Ollama's own clients send.
+
+What would load a model anew for one request, and thereby for everybody, is left out, so that each model keeps the
+one value that its Modelfile or the engine's environment gives it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ollamaspace.access.keys import Scope
+from ollamaspace.dialects import ollama
+from ollamaspace.dialects.wire import Wire
+from ollamaspace.errors import BadRequest
+from ollamaspace.gateway.bodies.rebuild import MAX_PREDICT, Body, Fields, Grant
+from ollamaspace.gateway.fields import (
+    Capped,
+    Choice,
+    Either,
+    Field,
+    Flag,
+    Ignored,
+    Json,
+    ListOf,
+    Number,
+    Table,
+    Text,
+    Whole,
+)
+from ollamaspace.gateway.model_names import LONGEST_NAME, fault
+
+MAX_IMAGES = 64
+RELOADING = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", "draft_num_predict")
+"""Options whose change loads the model anew."""
+
+MODEL = Text(longest=LONGEST_NAME, fault=fault)
+
+SAMPLING = (
+    Field("temperature", Number(0, 10)),
+    Field("top_p", Number(0, 1)),
+    Field("top_k", Whole(0, 1_000_000)),
+    Field("min_p", Number(0, 1)),
+    Field("typical_p", Number(0, 1)),
+    Field("repeat_penalty", Number(0, 10)),
+    Field("repeat_last_n", Whole(-1, 1_000_000)),
+    Field("presence_penalty", Number(-10, 10)),
+    Field("frequency_penalty", Number(-10, 10)),
+    Field("seed", Whole(-1, 2**32 - 1)),
+    Field("stop", ListOf(Text(longest=1_000, shortest=1), most=16)),
+)
+
+_OPTIONS = Table(
+    *SAMPLING,
+    Field("num_predict", Capped(MAX_PREDICT)),
+    Field("num_keep", Whole(-1, 1_000_000)),
+    *(Field(name, Ignored()) for name in RELOADING),
+    lenient=True,
+)
+
+
+def _image_fault(image: str) -> str | None:
+    if image.startswith("data:"):
+        return "must be plain base64, without data: and what follows it up to the comma"
+    try:
+        binascii.a2b_base64(image, strict_mode=True)
+    except ValueError:  # binascii.Error is one, and so is what text beyond ASCII raises
+        return "must be an image in base64"
+    return None
+
+
+IMAGES = ListOf(Text(shortest=1, fault=_image_fault), most=MAX_IMAGES)
+
+_CALL = Table(
+    Field("id", Text(longest=200)),
+    Field(
+        "function",
+        Table(
+            Field("name", Text(longest=200, shortest=1), required=True),
+            Field("arguments", Json(), required=True),
+            Field("index", Whole(0, 1_000)),
+            lenient=True,
+        ),
+        required=True,
+    ),
+    lenient=True,
+)
+
+_MESSAGE = Table(
+    Field("role", Text(longest=40, shortest=1), required=True),
+    Field("content", Text()),
+    Field("thinking", Text()),
+    Field("images", IMAGES),
+    Field("tool_calls", ListOf(_CALL, most=100)),
+    Field("tool_name", Text(longest=200)),
+    Field("tool_call_id", Text(longest=200)),
+    lenient=True,
+)
+
+_GENERATION = (
+    Field("model", MODEL, required=True),
+    Field("stream", Flag()),
+    Field("format", Either(Choice("json", ""), Json())),
+    Field("options", _OPTIONS),
+    Field("think", Either(Flag(), Choice("low", "medium", "high", "max"))),
+    Field("keep_alive", Either(Number(-1e12, 1e12), Text(longest=40))),
+    Field("truncate", Flag()),
+    Field("shift", Ignored()),  # the model is loaded anew whenever it changes
+    Field("logprobs", Flag()),
+    Field("top_logprobs", Whole(0, 20)),
+    Field("_debug_render_only", Flag()),
+)
+
+_GRANTS = (
+    Grant("keep_alive", Scope.MODELS, refused=False),
+    Grant("raw", Scope.MODELS, refused=True),
+    Grant("template", Scope.ADMIN, refused=True),  # the engine executes it
+    Grant("_debug_render_only", Scope.ADMIN, refused=True),
+)
+
+_OLD_OR_NEW = Text(longest=LONGEST_NAME, fault=lambda name: fault(name) if name else None)
+_EITHER_NAME = (Field("model", _OLD_OR_NEW), Field("name", _OLD_OR_NEW))
+_ZERO = re.compile(r"[-+]?0+(\.0*)?(ns|us|µs|ms|s|m|h)?")
+
+
+def _answer(fields: Fields) -> Wire:
+    return ollama.ANSWER
+
+
+def _progress(fields: Fields) -> Wire:
+    return ollama.PROGRESS
+
+
+def _object(fields: Fields) -> Wire:
+    return ollama.OBJECT
+
+
+def _nothing(fields: Fields) -> Wire:
+    return ollama.NOTHING
+
+
+def _images_of_messages(fields: Fields) -> Iterator[str]:
+    return (image for message in fields.get("messages", ()) for image in message.get("images", ()))
+
+
+def _images_of_prompt(fields: Fields) -> Iterator[str]:
+    return iter(fields.get("images", ()))
+
+
+def _unloads(fields: Fields) -> bool:
+    return not fields.get("messages") and not fields.get("prompt") and _is_zero(fields.get("keep_alive"))
+
+
+def _is_zero(keep_alive: Any) -> bool:
+    if isinstance(keep_alive, str):
+        return _ZERO.fullmatch(keep_alive) is not None
+    return keep_alive is not None and keep_alive == 0
+
+
+def _one_name(fields: Fields) -> Fields:
+    """`name` is what older clients call `model`; the newest ones send both."""
+    names = {name for name in (fields.pop("model", ""), fields.pop("name", "")) if name}
+    if len(names) != 1:
+        raise BadRequest("model is missing." if not names else "model and name differ.", "model")
+    return {"model": names.pop(), **fields}
+
+
+CHAT = Body(
+    Table(
+        *_GENERATION,
+        Field("messages", ListOf(_MESSAGE)),
+        Field("tools", ListOf(Json(), most=1_000)),
+        lenient=True,
+    ),
+    wire=_answer,
+    streams=True,
+    images=_images_of_messages,
+    unloads=_unloads,
+    grants=_GRANTS,
+)
+
+GENERATE = Body(
+    Table(
+        *_GENERATION,
+        Field("prompt", Text()),
+        Field("suffix", Text()),
+        Field("system", Text()),
+        Field("template", Text()),
+        Field("raw", Flag()),
+        Field("context", ListOf(Whole(0, 2**31 - 1))),
+        Field("images", IMAGES),
+        lenient=True,
+    ),
+    wire=_answer,
+    streams=True,
+    images=_images_of_prompt,
+    unloads=_unloads,
+    grants=_GRANTS,
+)
+
+_VECTORS = (
+    Field("model", MODEL, required=True),
+    Field("options", _OPTIONS),
+    Field("keep_alive", Either(Number(-1e12, 1e12), Text(longest=40))),
+)
+
+EMBED = Body(
+    Table(
+        *_VECTORS,
+        Field("input", Either(Text(), ListOf(Text()))),
+        Field("truncate", Flag()),
+        Field("dimensions", Whole(0, 100_000)),
+        lenient=True,
+    ),
+    wire=_object,
+    streams=None,
+    unloads=lambda fields: not fields.get("input") and _is_zero(fields.get("keep_alive")),
+    grants=_GRANTS,
+)
+
+EMBEDDINGS = Body(
+    Table(*_VECTORS, Field("prompt", Text()), lenient=True),
+    wire=_object,
+    streams=None,
+    unloads=_unloads,
+    grants=_GRANTS,
+)
+
+SHOW = Body(
+    Table(*_EITHER_NAME, Field("verbose", Flag()), lenient=True),
+    wire=_object,
+    streams=None,
+    prepare=_one_name,
+    grants=(Grant("verbose", Scope.MODELS, refused=False),),  # the reply grows to megabytes
+)
+
+PULL = Body(
+    Table(*_EITHER_NAME, Field("stream", Flag()), Field("insecure", Ignored()), lenient=True),
+    wire=_progress,
+    streams=True,
+    prepare=_one_name,
+    sources=("model",),
+)
+
+COPY = Body(
+    Table(Field("source", MODEL, required=True), Field("destination", MODEL, required=True), lenient=True),
+    wire=_nothing,
+    streams=None,
+    models=("source", "destination"),
+)
+
+DELETE = Body(Table(*_EITHER_NAME, lenient=True), wire=_nothing, streams=None, prepare=_one_name)
+
+_FILES = "Models are made here from models only; the model to begin with goes into from."
+CREATE = Body(
+    Table(
+        *_EITHER_NAME,
+        Field("from", MODEL, required=True),
+        Field("stream", Flag()),
+        Field("system", Text()),
+        Field("template", Text()),
+        Field("license", Either(Text(), ListOf(Text()))),
+        Field("parameters", Json()),
+        Field("messages", ListOf(_MESSAGE)),
+        Field("quantize", Text(longest=40)),
+        instead=dict.fromkeys(("files", "adapters", "draft_files", "remote_host", "info"), _FILES),
+        lenient=True,
+    ),
+    wire=_progress,
+    streams=True,
+    images=_images_of_messages,
+    prepare=_one_name,
+    models=("model", "from"),
+    sources=("from",),
+)
