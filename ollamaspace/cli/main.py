@@ -12,6 +12,8 @@ from ollamaspace.cli import doctor, pull, serve, show
 from ollamaspace.cli.arguments import Command, parse
 from ollamaspace.errors import CannotStart, OllamaSpaceError
 
+_STDERR = 2
+
 Run = Callable[[Command], int | Coroutine[Any, Any, int]]
 
 _COMMANDS: dict[str, Run] = {
@@ -25,6 +27,7 @@ _COMMANDS: dict[str, Run] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    _fill_the_standard_streams()
     try:
         command = parse(sys.argv[1:] if argv is None else argv)
         outcome = _COMMANDS[command.name](command)
@@ -44,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; the interpreter would complain when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+
+
+def _fill_the_standard_streams() -> None:
+    """Whoever closed them gets nothing; but pipes and sockets of ours must not take their numbers (libuv aborts)."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(descriptor)
 
 
 def _complain(error: OllamaSpaceError) -> None:
