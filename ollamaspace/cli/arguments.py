@@ -42,7 +42,7 @@ class Command:
 def parse(argv: Sequence[str]) -> Command:
     """Exits with 2 for words it does not know, as argparse does. Raises SettingsError for a .env that is no use."""
     given = _parser().parse_args(list(argv))
-    flags = {setting.field: getattr(given, setting.field) for setting in SETTINGS if setting.flag}
+    flags = {setting.field: getattr(given, setting.field, None) for setting in SETTINGS if setting.flag}
     environ = dict(os.environ)
     return Command(
         name=given.command or "serve",
@@ -77,7 +77,6 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         allow_abbrev=False,
     )
-    parser.set_defaults(**{setting.field: None for setting in SETTINGS})
     parser.add_argument("--version", action="version", version=f"ollamaspace {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in COMMANDS.items():
