@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 
@@ -91,6 +92,7 @@ async def test_a_connection_too_many_is_told_so_and_room_is_used_again() -> None
             refused = await door.raw(b"")
             assert (refused.status, refused.header("Retry-After")) == (503, "5")
             assert json.loads(refused.body)["code"] == "too_many"
+            assert re.fullmatch(r"[0-9a-f]{16}", refused.header("X-Request-ID") or "")
             _assert_armoured(refused.headers)
         assert await _served_again(door)
 
@@ -101,6 +103,18 @@ async def _served_again(door: Door) -> bool:
             return True
         await asyncio.sleep(0.02)
     return False
+
+
+async def test_answers_to_what_is_no_request_have_a_name_of_their_own_too() -> None:
+    async with front_door() as door, door.connection() as (reader, writer):
+        writer.write(request_bytes("GET", "/space/status", [HOST, BEARER, ("X-Request-ID", "the-one-before")]))
+        said = await reader.readuntil(b'{"ran": "GET"}')
+        writer.write(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n")
+        said += await asyncio.wait_for(reader.read(), 5)
+
+    first, second = re.findall(r"X-Request-ID: (\S+)\r\n", said.decode())
+    assert first == "the-one-before"
+    assert re.fullmatch(r"[0-9a-f]{16}", second)
 
 
 async def test_bytes_that_are_no_request_get_a_plain_answer_that_tells_nothing(

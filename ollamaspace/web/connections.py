@@ -20,6 +20,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from ollamaspace.errors import CannotStart
 from ollamaspace.gateway.body import ASKS_FIRST
+from ollamaspace.logs import REQUEST_ID
+from ollamaspace.web.strict import NAME, new_name
 
 log = logging.getLogger("ollamaspace.web.connections")  # its own, so that quieting it quiets nothing else
 
@@ -87,6 +89,8 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Instead of aiohttp's own, which repeats what was sent."""
+        name = request.get(NAME) or new_name()
+        REQUEST_ID.set(name)
         log.log(
             logging.ERROR if status >= 500 else logging.INFO,
             "%s from %s: %s",
@@ -97,7 +101,7 @@ class Connection(web.RequestHandler):
         )
         if request.writer.output_size > 0:
             raise ConnectionError("the response had begun")
-        headers = {**self._plain, "Connection": "close"}
+        headers = {**self._plain, "X-Request-ID": name, "Connection": "close"}
         response = web.Response(status=status, headers=headers, body=_body(status), content_type="application/json")
         response.force_close()
         return response
@@ -110,11 +114,12 @@ class Refusal(asyncio.Protocol):
         body = json.dumps({"error": "Too many connections. Try again later.", "code": "too_many"}).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Retry-After": "5"}
         lines = "".join(f"{name}: {value}\r\n" for name, value in {**plain, **headers, "Connection": "close"}.items())
-        self._answer = b"HTTP/1.1 503 Service Unavailable\r\n" + lines.encode("ascii") + b"\r\n" + body
+        self._head = b"HTTP/1.1 503 Service Unavailable\r\n" + lines.encode("ascii")
+        self._body = b"\r\n" + body
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        transport.write(self._answer)
+        transport.write(self._head + b"X-Request-ID: " + new_name().encode("ascii") + b"\r\n" + self._body)
         transport.close()
 
 

@@ -61,9 +61,13 @@ async def name_request(request: web.Request, handler: Handler) -> web.StreamResp
     """First of all: a name under which this request can be found again. A sensible one from outside is kept."""
     given = request.headers.getall("X-Request-ID", [])
     kept = given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else None
-    request[NAME] = kept or secrets.token_hex(8)
+    request[NAME] = kept or new_name()
     REQUEST_ID.set(request[NAME])
     return await handler(request)
+
+
+def new_name() -> str:
+    return secrets.token_hex(8)
 
 
 def strict(hosts: Hosts) -> Middleware:
