@@ -1,0 +1,71 @@
+"""`config`, `url` and `healthcheck` through the real command."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from ollamaspace.config import SETTINGS
+from tests.commands import run
+from tests.fake_engine import free_port, make_binary
+from tests.space import started
+
+KEY = "correct-horse+battery&staple"
+
+
+async def test_config_shows_every_setting_with_its_value_and_origin(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OLLAMASPACE_HOLD=3\n", "utf-8")
+    secret = tmp_path / "secret"
+    secret.write_text(KEY, "utf-8")
+    environ = {"OLLAMA_API_KEY_FILE": str(secret), "OLLAMA_MODEL": "a:1", "OLLAMASPACE_XYZZY": "1"}
+    ran = await run(tmp_path, "config", "--stall", "7", environ=environ)
+    assert ran.code == 0
+    rows = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines()}
+    assert set(rows) >= {setting.name for setting in SETTINGS}
+    assert rows["OLLAMASPACE_STALL"] == ["7", "flag"]
+    assert rows["OLLAMA_MODEL"] == ["a:1", "environment"]
+    assert rows["OLLAMASPACE_HOLD"] == ["3", ".env"]
+    assert rows["OLLAMASPACE_WRITE"] == ["30", "default"]
+    assert rows["OLLAMASPACE_DATA_DIR"] == ["-", "default"]
+    assert rows["OLLAMA_API_KEY"][1] == "file"
+    assert rows["OLLAMA_API_KEY"][0].startswith("sha256:")
+    assert KEY not in ran.said
+    assert "OLLAMASPACE_XYZZY is not a setting" in ran.err
+
+
+async def test_url_prints_the_signed_in_address_again(tmp_path: Path) -> None:
+    first = await run(tmp_path, "url", environ={"OLLAMASPACE_PORT": "8000"})
+    assert first.code == 0
+    address, _, key = first.out.strip().partition("#key=")
+    assert address == "http://127.0.0.1:8000/chat"
+    assert len(key) == 43
+    kept = tmp_path / "home/.local/share/ollamaspace/key"
+    assert kept.read_text("ascii").strip() == key
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert (await run(tmp_path, "url", environ={"OLLAMASPACE_PORT": "8000"})).out == first.out
+
+
+async def test_url_prints_a_given_key_only_here_and_so_that_a_browser_reads_it_right(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "url", environ={"OLLAMA_API_KEY": KEY, "OLLAMASPACE_PORT": "8000"})
+    assert ran.out == "http://127.0.0.1:8000/chat#key=correct-horse%2Bbattery%26staple\n"
+    assert not (tmp_path / "home/.local").exists() or not list((tmp_path / "home").rglob("key"))
+
+
+async def test_url_of_a_space_is_its_public_one(tmp_path: Path) -> None:
+    ran = await run(
+        tmp_path,
+        "url",
+        environ={"SPACE_ID": "me/chat", "SPACE_HOST": "me-chat.hf.space", "OLLAMASPACE_HOST": "0.0.0.0"},
+    )
+    assert ran.out.startswith("https://me-chat.hf.space/chat#key=")
+
+
+async def test_healthcheck_asks_the_running_server(tmp_path: Path) -> None:
+    async with started(tmp_path, make_binary(tmp_path)) as space:
+        ran = await run(
+            tmp_path, "healthcheck", environ={"OLLAMASPACE_PORT": str(space.port), "OLLAMASPACE_HOST": "0.0.0.0"}
+        )
+        assert (ran.code, ran.out) == (0, "alive\n")
+    ran = await run(tmp_path, "healthcheck", environ={"OLLAMASPACE_PORT": str(free_port())})
+    assert ran.code == 1
+    assert "no answer" in ran.err
