@@ -46,7 +46,7 @@ need_libgomp() {
 }
 
 need_node() {
-  if command -v npm >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null; then return; fi
+  if command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; then return; fi
   if [ ! -x .venv/node/npm ]; then
     say "Node 20 is not on this system: using the one from PyPI."
     install requirements-node.txt
@@ -60,6 +60,9 @@ need_node() {
     chmod +x "$wheel/bin/node" "$wheel"/lib/node_modules/npm/bin/np?-cli.js
   fi
   PATH="$PWD/.venv/node:$PATH"
+  # It trusts only what it brought along; this machine may have to trust more, a company's proxy for one.
+  local trusted=/etc/ssl/certs/ca-certificates.crt
+  if [ -f "$trusted" ]; then export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$trusted}"; fi
 }
 
 need_browser() {
