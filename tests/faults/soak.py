@@ -177,7 +177,7 @@ async def streams(number: int, folder: Path, figures: Figures) -> None:
     for count in range(number):
         own = folder / str(count)
         os.makedirs(own)
-        binary = make_binary(own, token_count=100_000, interval=0.02, ignore_sigterm=True)
+        binary = make_binary(own, token_count=2_000, interval=0.02, ignore_sigterm=True)
         async with started(own, binary) as space, wide() as session:
             readers, tasks = reading(space, session, 50)
             await _all_read(readers)

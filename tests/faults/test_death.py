@@ -16,8 +16,8 @@ from tests.fake_engine import Journal, change, make_binary
 from tests.faults.readers import NOISE, Reader, left_of, reading, wide
 from tests.space import Space, ask, children, is_alive, started, until, zombies
 
-ENDLESS = 100_000
-"""Tokens."""
+ENDLESS = 2_000
+"""Tokens; at these intervals more than any test waits for."""
 
 
 async def test_fifty_readers_are_told_of_a_crash_and_nothing_is_run_again(tmp_path: Path) -> None:

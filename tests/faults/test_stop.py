@@ -19,8 +19,8 @@ from tests.fake_engine import Journal, free_port, make_binary
 from tests.faults.readers import NOISE, left_of, reading, running_from, wide
 from tests.space import ROOT, can_connect, children, environment, is_alive, started, until, zombies
 
-ENDLESS = 100_000
-"""Tokens."""
+ENDLESS = 2_000
+"""Tokens; at these intervals more than any test waits for."""
 
 
 async def test_without_streams_it_ends_at_once(tmp_path: Path, session: aiohttp.ClientSession) -> None:
