@@ -146,11 +146,13 @@ class ForeignHost(CallerError):
 
 
 class TooMany(CallerError):
+    """`policy`: which limit it was, in a word, for figures."""
+
     status, code = 429, "too_many"
 
-    def __init__(self, text: str, retry_after: int) -> None:
+    def __init__(self, text: str, retry_after: int, policy: str = "other") -> None:
         super().__init__(text)
-        self.retry_after = retry_after
+        self.retry_after, self.policy = retry_after, policy
 
 
 class EngineError(OllamaSpaceError):
@@ -187,7 +189,7 @@ class Stalled(EngineError):
 class QueueFull(OllamaSpaceError):
     """Nobody's mistake: there are more requests than places."""
 
-    status, code = 503, "queue_full"
+    status, code, policy = 503, "queue_full", "queue"
 
     def __init__(self, text: str, retry_after: int) -> None:
         super().__init__(text)

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import Counter, Histogram
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client import Counter, Histogram, Info
 
 from ollamaspace.metrics import FIGURES, MOST_MODELS, OTHER, Answer, EngineFigures, Figure, Metrics
+from tests.figures import Samples, parse
 
-DASHBOARD = Path(__file__).parents[1] / "docs" / "grafana-dashboard.json"
+DOCS = Path(__file__).parents[1] / "docs"
 UP = EngineFigures(True, 0, "0.34.2", ())
-
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture
@@ -26,17 +24,12 @@ def metrics() -> Metrics:
 
 
 def samples(metrics: Metrics, engine: EngineFigures = UP) -> Samples:
-    """Every line by its name and labels."""
-    families = text_string_to_metric_families(metrics.text(engine).decode())
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in families
-        for sample in family.samples
-    }
+    metrics.engine(engine)
+    return parse(metrics.text().decode())
 
 
 def of(metrics: Metrics, name: str, engine: EngineFigures = UP, **labels: str) -> float | None:
-    return samples(metrics, engine).get((f"ollamaspace_{name}", tuple(sorted(labels.items()))))
+    return samples(metrics, engine).of(name, **labels)
 
 
 def used_everywhere(metrics: Metrics) -> None:
@@ -89,7 +82,7 @@ def test_names_of_models_are_bounded(metrics: Metrics) -> None:
         metrics.answered(Answer(f"m{number}:latest", 0, 1))
     metrics.answered(Answer("m0:latest", 0, 1))
 
-    told = {dict(labels)["model"] for name, labels in samples(metrics) if name == "ollamaspace_tokens_total"}
+    told = {labels["model"] for labels in samples(metrics).labels("tokens_total")}
     assert len(told) == MOST_MODELS + 1
     assert of(metrics, "tokens_total", model=OTHER, type="output") == 7
     assert of(metrics, "tokens_total", model="m0:latest", type="output") == 2
@@ -127,7 +120,7 @@ def test_two_registries_share_nothing() -> None:
 
 
 def test_memory_of_the_process_is_told(metrics: Metrics) -> None:
-    assert samples(metrics)["process_resident_memory_bytes", ()] > 1_000_000
+    assert samples(metrics)["process_resident_memory_bytes", frozenset()] > 1_000_000
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
@@ -167,7 +160,7 @@ def queries() -> list[str]:
             for each in value:
                 walk(each)
 
-    walk(json.loads(DASHBOARD.read_text("utf-8")))
+    walk(json.loads((DOCS / "grafana-dashboard.json").read_text("utf-8")))
     return found
 
 
@@ -185,3 +178,23 @@ def test_the_dashboard_shows_only_what_is_counted_and_all_of_it(metrics: Metrics
         grouped = {label.strip() for labels in re.findall(r"\bby \(([^)]*)\)", query) for label in labels.split(",")}
         for name in re.findall(r"\bollamaspace_\w+", query):
             assert grouped <= told[name], query
+
+
+def told_name(figure: Figure) -> str:
+    """As a person would look for it."""
+    endings = {Counter: "_total", Info: "_info"}
+    return f"ollamaspace_{figure.name}{endings.get(figure.kind, '')}"
+
+
+def test_the_documents_explain_every_figure_and_no_other(metrics: Metrics) -> None:
+    rows = re.findall(r"^\| `(ollamaspace_\w+)` \| ([\w, ]*) ?\|", (DOCS / "api.md").read_text("utf-8"), re.MULTILINE)
+    assert {name: labels.strip() for name, labels in rows} == {
+        told_name(figure): "version, ollama_version" if figure.kind is Info else ", ".join(figure.labels)
+        for figure in FIGURES
+    }
+
+    used_everywhere(metrics)
+    watching = (DOCS / "deploy.md").read_text("utf-8").partition("## Watching it")[2]
+    asked = set(re.findall(r"\bollamaspace_[a-z_]+", watching))
+    assert asked
+    assert asked <= {name for name, _ in samples(metrics)}

@@ -73,7 +73,7 @@ def _as_sent(value: str) -> bytes:
 
 def _refuse(seconds: int) -> None:
     if seconds:
-        raise TooMany("Too many wrong keys from this address. Try again later.", seconds)
+        raise TooMany("Too many wrong keys from this address. Try again later.", seconds, "wrong_keys")
     raise BadKey("This key is not known here.")
 
 

@@ -80,15 +80,15 @@ class Limiter:
     def _admit(self, identity: Identity) -> None:
         limits = identity.limits
         if limits.concurrent is not None and self._running[identity.id] >= limits.concurrent:
-            raise TooMany(f"This key may have {limits.concurrent} answers at once, and has them now.", _TRY_AGAIN_AFTER)
+            sentence = f"This key may have {limits.concurrent} answers at once, and has them now."
+            raise TooMany(sentence, _TRY_AGAIN_AFTER, "concurrent")
         if limits.tokens_per_day is not None and self._usage.tokens_today(identity.id) >= limits.tokens_per_day:
-            raise TooMany(
-                f"This key has used its {limits.tokens_per_day} tokens of today (UTC).", self._until_tomorrow()
-            )
+            sentence = f"This key has used its {limits.tokens_per_day} tokens of today (UTC)."
+            raise TooMany(sentence, self._until_tomorrow(), "tokens")
         if (rate := limits.requests_per_minute) is not None:
             wait = self._rates.take(identity.id, rate, self._clock())
             if wait:
-                raise TooMany(f"This key may ask {rate} times a minute.", wait)
+                raise TooMany(f"This key may ask {rate} times a minute.", wait, "requests")
 
 
 class Rates:

@@ -48,7 +48,7 @@ class ChatApi:
         async def unknown_model() -> OllamaSpaceError:
             return await self.models.unknown(model)
 
-        call = Call(path, write_json(asked), ollama.ANSWER, unknown_model)
+        call = Call(path, write_json(asked), ollama.ANSWER, unknown_model, model=model)
         if streamed:
             return await self.forwarder.stream(request, call, told={})
         return web.Response(body=await self.forwarder.whole(request, call), content_type=headers.JSON)

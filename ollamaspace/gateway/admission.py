@@ -151,6 +151,7 @@ class Admission:
             raise TooMany(
                 f"This key has {self.bounds.per_key} requests waiting already, which is as many as it may.",
                 self._retry_after(line),
+                "queue_per_key",
             )
         if line.length >= self.bounds.queue:
             raise QueueFull(f"{line.length} requests are waiting for this model already.", self._retry_after(line))

@@ -24,6 +24,7 @@ from ollamaspace.dialects.wire import Splitter, Tokens, Wire, ended_early
 from ollamaspace.engine.client import EngineClient
 from ollamaspace.errors import EngineCrashed, EngineError, OllamaSpaceError, ReaderTooSlow, Unexpected
 from ollamaspace.gateway import headers
+from ollamaspace.gateway.model_names import full_name
 from ollamaspace.gateway.pulse import Pulse
 from ollamaspace.gateway.streams import Chunked, Relay, Streams
 from ollamaspace.logs import REQUEST_ID
@@ -39,6 +40,12 @@ OUTCOME = web.RequestKey("outcome", str)
 SENT = web.RequestKey("sent", int)
 TOKENS: web.RequestKey[Tokens] = web.RequestKey("tokens", Tokens)
 """What the answer cost; absent where the engine did not say."""
+MODEL: web.RequestKey[str] = web.RequestKey("model", str)
+"""The full name of the model that was asked."""
+WAITED: web.RequestKey[float] = web.RequestKey("waited", float)
+"""Seconds in the queue before the engine was asked."""
+SPAN: web.RequestKey[tuple[float, float]] = web.RequestKey("span", tuple)
+"""Monotonic times of a stream's first and last record."""
 
 
 T = TypeVar("T")
@@ -63,6 +70,8 @@ class Call:
     method: str = "POST"
     patience: float | None = None
     """Seconds of silence to bear in the middle of the reply; None: as many as ever."""
+    model: str | None = None
+    """The one whose answer is counted; None where none answers."""
 
 
 class Begun(NamedTuple):
@@ -111,19 +120,23 @@ class Forwarder:
         """One object, complete. Raises OllamaSpaceError."""
         with self.streams.open() as relay, relay.heed():
             body = await self._asked_twice(relay, lambda: self._whole(call))
+        _note_model(request, call)
         _count(request, call, body)
         return body
 
     async def _relay(self, request: web.Request, response: web.StreamResponse, call: Call, relay: Relay) -> None:
         with relay.heed():
             begun = await self._asked_twice(relay, lambda: self._begin(call))
+        _note_model(request, call)
         # Closing is what makes the engine stop: it would work on for a reader that merely stops listening.
         with contextlib.closing(begun.reply):
             with relay.heed():
                 body = await _begun(request, response, relay)
                 relay.patience = self.streams.stall if call.patience is None else call.patience
+                began = time.monotonic()
                 body.write(begun.first)
                 await self._copy(begun, relay, body)
+                request[SPAN] = began, time.monotonic()
                 _count(request, call, begun.records.figures)
             relay.deadline = math.inf
             await _leave_reusable(begun.reply)
@@ -219,6 +232,12 @@ async def _begun(request: web.Request, response: web.StreamResponse, relay: Rela
 def _count(request: web.Request, call: Call, figures: bytes) -> None:
     if (spent := call.wire.tokens(figures)) is not None:
         request[TOKENS] = spent
+
+
+def _note_model(request: web.Request, call: Call) -> None:
+    """It answers, so it exists: names that callers make up are not counted."""
+    if call.model is not None:
+        request[MODEL] = full_name(call.model)
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

@@ -34,11 +34,13 @@ RULES: tuple[Rule, ...] = (
     Rule(READ, "/static/{path}", None),
     Rule(READ, "/healthz", None),
     Rule(READ, "/readyz", None),
+    Rule(READ, "/openapi.json", None),
     Rule(("POST",), "/chat_api", Scope.CHAT),
     Rule(READ, "/space/status", Scope.CHAT),
     Rule(READ, "/space/models", Scope.CHAT),
     Rule(("POST", "DELETE"), "/space/pulls", Scope.MODELS),
     Rule(READ, "/space/logs", Scope.ADMIN),
+    Rule(READ, "/metrics", Scope.ADMIN),
 )
 
 _BY_ROUTE = {(method, rule.path): rule for rule in RULES for method in rule.methods}

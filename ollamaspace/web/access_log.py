@@ -1,4 +1,4 @@
-"""One line a request: route, status, bytes, time, who. No query, no body, no header of the caller's."""
+"""One look at every request: a line in the log, and the figures. No query, no body, no header of the caller's."""
 
 from __future__ import annotations
 
@@ -7,51 +7,71 @@ import logging
 import time
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from ollamaspace.access.identify import IDENTITY
 from ollamaspace.gateway.forward import OUTCOME, SENT
+from ollamaspace.metrics import Metrics
+from ollamaspace.web.counting import LEFT, Ended, answer_of, count
+from ollamaspace.web.errors import REFUSED
 
 log = logging.getLogger("ollamaspace.access")
 
-_QUIET = ("/healthz", "/readyz", "/static/{path}", "/space/status")
+_QUIET = ("/healthz", "/readyz", "/metrics", "/static/{path}", "/space/status")
+_NO_ROUTE = "-"
 
 
-@web.middleware
-async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    began = time.monotonic()
-    status = 0
-    try:
-        response = await handler(request)
-        status = response.status
-        return response
-    except web.HTTPException as error:
-        status = error.status
-        raise
-    except (asyncio.CancelledError, ConnectionResetError):
-        status = 499  # the reader left
-        raise
-    finally:
-        _write(request, status, time.monotonic() - began)
+def access_log(metrics: Metrics) -> Middleware:
+    """A middleware; everything but the name of the request comes behind it."""
+
+    @web.middleware
+    async def looked_at(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else _NO_ROUTE
+        began, status = time.monotonic(), 0
+        metrics.request_began(route)
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        except (asyncio.CancelledError, ConnectionResetError):
+            status = LEFT
+            raise
+        finally:
+            ended = Ended(route, status, began, time.monotonic() - began)
+            count(metrics, request, ended)
+            _write(request, ended)
+
+    return looked_at
 
 
-def _write(request: web.Request, status: int, seconds: float) -> None:
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "-"
-    level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
+def _write(request: web.Request, ended: Ended) -> None:
+    level = logging.DEBUG if ended.route in _QUIET and ended.status < 400 else logging.INFO
     if not log.isEnabledFor(level):
         return
-    identity = request.get(IDENTITY)
-    facts = {
-        "method": request.method,
-        "route": route,
-        "status": status,
-        "duration_ms": round(seconds * 1000, 1),
-        "bytes_out": request.get(SENT),
-        "outcome": request.get(OUTCOME),
-        "key": identity.id if identity else None,
-    }
-    facts = {name: value for name, value in facts.items() if value is not None}
+    facts = {name: value for name, value in _facts(request, ended).items() if value is not None}
     words = " ".join(str(facts[name]) for name in ("method", "route", "status"))
     outcome = f" {facts['outcome']}" if facts.get("outcome", "done") != "done" else ""
-    log.log(level, "%s%s %.0f ms", words, outcome, seconds * 1000, extra={"facts": facts})
+    log.log(level, "%s%s %.0f ms", words, outcome, ended.seconds * 1000, extra={"facts": facts})
+
+
+def _facts(request: web.Request, ended: Ended) -> dict[str, object]:
+    identity, refused, answer = request.get(IDENTITY), request.get(REFUSED), answer_of(request, ended)
+    facts: dict[str, object] = {
+        "method": request.method,
+        "route": ended.route,
+        "status": ended.status,
+        "duration_ms": round(ended.seconds * 1000, 1),
+        "bytes_out": request.get(SENT),
+        "outcome": request.get(OUTCOME),
+        "code": refused.code if refused else None,
+        "key": identity.id if identity else None,
+    }
+    if answer is not None:
+        first = answer.first_token
+        facts |= {"model": answer.model, "tokens_in": answer.input_tokens, "tokens_out": answer.output_tokens}
+        facts["first_token_ms"] = None if first is None else round(first * 1000, 1)
+    return facts

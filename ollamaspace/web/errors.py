@@ -25,6 +25,9 @@ from ollamaspace.logs import REQUEST_ID
 
 log = logging.getLogger("ollamaspace.web")
 
+REFUSED: web.RequestKey[OllamaSpaceError] = web.RequestKey("refused", OllamaSpaceError)
+"""What a request was answered with instead of what it asked for, for the log and the figures."""
+
 
 @web.middleware
 async def errors_as_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -44,6 +47,7 @@ async def errors_as_answers(request: web.Request, handler: Handler) -> web.Strea
 
 
 def answer(request: web.Request, error: OllamaSpaceError) -> web.Response:
+    request[REFUSED] = error
     response = _body(request, error)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)

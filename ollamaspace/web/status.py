@@ -56,7 +56,7 @@ class Status:
             {
                 "engine": self.engine.standing.report(),
                 "loaded": [
-                    {"model": model.model, "context_length": model.context_length} for model in await self._in_memory()
+                    {"model": model.model, "context_length": model.context_length} for model in await self.loaded()
                 ],
                 "pull": pull.report() if pull is not None else None,
                 "default_model": await self._default(),
@@ -66,7 +66,7 @@ class Status:
     async def logs(self, request: web.Request) -> web.Response:
         return web.json_response({"lines": list(self.engine.output.lines)})
 
-    async def _in_memory(self) -> list[LoadedModel]:
+    async def loaded(self) -> list[LoadedModel]:
         """A page asks every few seconds and there may be many; the engine is asked once a second at most."""
         now = time.monotonic()
         if self.engine.standing.state is not State.READY:
