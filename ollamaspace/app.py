@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ollamaspace import __version__
+from ollamaspace.access.accounts import Accounts
 from ollamaspace.access.identify import identify
-from ollamaspace.access.keys import Keyring
 from ollamaspace.access.throttle import Throttle
 from ollamaspace.chat.chat_api import ChatApi
 from ollamaspace.config import Settings
@@ -17,9 +16,9 @@ from ollamaspace.engine.supervisor import Supervisor
 from ollamaspace.engine.watcher import Watcher
 from ollamaspace.gateway import policy
 from ollamaspace.gateway.forward import Forwarder
+from ollamaspace.gateway.quotas import metered, tell_quotas
 from ollamaspace.gateway.streams import Streams
 from ollamaspace.gateway.strict_json import Limits
-from ollamaspace.metrics import Metrics
 from ollamaspace.models.catalogue import Catalogue
 from ollamaspace.models.models_api import ModelsApi
 from ollamaspace.models.pulls import Pulls
@@ -28,9 +27,8 @@ from ollamaspace.web.access_log import access_log
 from ollamaspace.web.assets import Assets, folder
 from ollamaspace.web.cors import Origins, cross_origin
 from ollamaspace.web.errors import errors_as_answers
-from ollamaspace.web.figures import Figures
 from ollamaspace.web.forwarded import ClientAddress
-from ollamaspace.web.openapi import OpenApi
+from ollamaspace.web.keys_api import KeysApi
 from ollamaspace.web.security import Armour, protect
 from ollamaspace.web.status import Status
 from ollamaspace.web.strict import Hosts, name_request, strict
@@ -46,7 +44,7 @@ class Parts:
     streams: Streams
     catalogue: Catalogue
     pulls: Pulls
-    keyring: Keyring
+    accounts: Accounts
 
 
 def armour(settings: Settings) -> Armour:
@@ -54,31 +52,30 @@ def armour(settings: Settings) -> Armour:
 
 
 def build_app(parts: Parts) -> web.Application:
-    settings = parts.settings
+    settings, accounts = parts.settings, parts.accounts
     hosts = [*settings.allowed_hosts, *([settings.space_host] if settings.space_host else [])]
     client_address = ClientAddress(settings.trusted_proxies)
     limits = Limits(body=settings.max_images, text=settings.max_body, messages=settings.max_messages)
-    metrics = Metrics(__version__)
     app = web.Application(
         middlewares=[
             name_request,
-            access_log(metrics),
+            access_log,
             errors_as_answers,
             strict(Hosts(hosts)),
             cross_origin(Origins(settings.origins or ())),
             policy.routed,
-            identify(parts.keyring, Throttle(), policy.is_public, client_address, settings.on_space),
+            identify(accounts.ring, Throttle(), policy.is_public, client_address, settings.on_space),
             policy.permit,
+            metered(accounts.limiter, accounts.usage),
         ]
     )
     protect(app, armour(settings))
+    tell_quotas(app, accounts.limiter)
     forwarder = Forwarder(parts.client, parts.engine, parts.streams, settings.hold)
     pages.add_routes(app)
     Assets(folder("static")).add_routes(app)
-    status = Status(parts.engine, parts.catalogue, parts.pulls, parts.streams)
-    status.add_routes(app)
-    Figures(metrics, status).add_routes(app)
-    OpenApi(__version__).add_routes(app)
+    Status(parts.engine, parts.catalogue, parts.pulls, parts.streams).add_routes(app)
     ChatApi(forwarder, parts.engine, parts.catalogue, limits, settings.allow_cloud).add_routes(app)
     ModelsApi(parts.catalogue, parts.pulls).add_routes(app)
+    KeysApi(accounts).add_routes(app)
     return app

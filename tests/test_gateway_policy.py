@@ -11,7 +11,7 @@ from tests.front_door import BEARER, CHAT_ONLY_KEY, HELLO, JSON, front_door
 
 CHAT_ONLY = ("Authorization", f"Bearer {CHAT_ONLY_KEY}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-PATHS = {"/static/{path}": "/static/app.js"}
+PATHS = {"/static/{path}": "/static/app.js", "/space/keys/{id}": "/space/keys/0123"}
 
 
 def path_of(rule_path: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ollamaspace.errors import EngineCrashed, OllamaSpaceError, ShuttingDown, Stalled
+from ollamaspace.errors import BadKey, EngineCrashed, OllamaSpaceError, ShuttingDown, Stalled
 from ollamaspace.gateway.streams import Relay, Streams
 from tests.fake_engine import Journal, make_binary
 from tests.readers import SlowReader
@@ -111,8 +111,8 @@ async def streams() -> AsyncIterator[Streams]:
     sweeping.cancel()
 
 
-async def relayed(streams: Streams, work: asyncio.Event, seen: list[Relay]) -> None:
-    with streams.open() as relay:
+async def relayed(streams: Streams, work: asyncio.Event, seen: list[Relay], owner: str = "key") -> None:
+    with streams.open(owner) as relay:
         seen.append(relay)
         with relay.heed():
             await work.wait()
@@ -140,6 +140,22 @@ async def test_whoever_is_told_first_ends_the_stream(streams: Streams) -> None:
     assert task.cancelling() == 0
 
 
+async def test_a_key_that_is_gone_takes_its_streams_along_and_begins_no_other(streams: Streams) -> None:
+    work, seen = asyncio.Event(), list[Relay]()
+    gone, other = (asyncio.create_task(relayed(streams, work, seen, owner)) for owner in ("gone", "other"))
+    await until(lambda: len(seen) == 2, 1)
+
+    streams.cut({"gone"})
+
+    with pytest.raises(BadKey, match="revoked"):
+        await gone
+    with pytest.raises(BadKey), streams.open("gone"):
+        pytest.fail("it began")
+    work.set()
+    await other
+    assert len(streams) == 0
+
+
 async def test_a_departure_is_not_mistaken_for_word_from_us(streams: Streams) -> None:
     seen = list[Relay]()
     task = asyncio.create_task(relayed(streams, asyncio.Event(), seen))
@@ -163,7 +179,7 @@ async def test_draining_lets_some_end_tells_the_rest_and_refuses_new_ones(stream
     assert ended[0] is None
     assert isinstance(ended[1], ShuttingDown)
     assert streams.draining
-    with pytest.raises(ShuttingDown), streams.open():
+    with pytest.raises(ShuttingDown), streams.open("key"):
         pass
 
 
@@ -173,7 +189,7 @@ async def test_stalls_count_only_in_a_row() -> None:
     sweeping = asyncio.create_task(streams.sweep())
 
     async def stall() -> None:
-        with contextlib.suppress(OllamaSpaceError), streams.open() as relay, relay.heed():
+        with contextlib.suppress(OllamaSpaceError), streams.open("key") as relay, relay.heed():
             relay.deadline = time.monotonic()
             await asyncio.Event().wait()
             pytest.fail("it was not told")

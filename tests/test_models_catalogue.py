@@ -11,7 +11,8 @@ import pytest
 from ollamaspace.engine.client import EngineClient
 from ollamaspace.engine.state import Kind
 from ollamaspace.errors import UnknownModel
-from ollamaspace.models.catalogue import Catalogue, full_name
+from ollamaspace.gateway.model_names import full_name
+from ollamaspace.models.catalogue import Catalogue
 from tests.fake_engine import Running, change, running
 
 
@@ -66,6 +67,16 @@ async def test_an_unknown_model_makes_it_look_again(tmp_path: Path) -> None:
         assert "There are: a:1, b:1." in str(await found.unknown("c:1"))
         await found.default()
         assert len(engine.journal.requests("/api/tags")) == 3
+
+
+async def test_what_a_key_may_not_use_is_not_there_for_it(tmp_path: Path) -> None:
+    """The default for a key with patterns is the newest that it may use."""
+    async with catalogue(tmp_path, Kind.OLLAMA, None, "a:1", "b:1", "b:2") as (found, _):
+        assert [model.name for model in await found.models(("a*", "b:2"))] == ["b:2", "a:1"]
+        assert [await found.default(keys) for keys in ((), ("a*",), ("b:1", "a*"))] == ["b:2", "a:1", "b:1"]
+        assert str(await found.unknown("c:1", ("b*",))).endswith("There are: b:2, b:1.")
+        with pytest.raises(UnknownModel, match="No model is installed"):
+            await found.default(("c*",))
 
 
 async def test_a_model_that_only_embeds_is_no_default(tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import web
 
+from ollamaspace.access.identify import IDENTITY
 from ollamaspace.chat.fields import read_chat
 from ollamaspace.dialects import ollama
 from ollamaspace.errors import EngineCrashed, OllamaSpaceError
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.body import read_body, require_json
 from ollamaspace.gateway.forward import Call, Engine, Forwarder
+from ollamaspace.gateway.model_names import may_use
 from ollamaspace.gateway.strict_json import Limits, write_json
 
 # Fields that the engine takes as they are, under the same name.
@@ -22,9 +25,9 @@ _PASSED_ON = ("think", "format", "options")
 class Models(Protocol):
     """What a chat needs to know of models."""
 
-    async def default(self) -> str: ...
+    async def default(self, patterns: Sequence[str]) -> str: ...
 
-    async def unknown(self, name: str) -> OllamaSpaceError: ...
+    async def unknown(self, name: str, patterns: Sequence[str]) -> OllamaSpaceError: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +45,29 @@ class ChatApi:
         require_json(request)
         given = read_chat(await read_body(request, self.limits.body), self.limits, self.allow_cloud)
         streamed = given.get("stream", True)
-        model = given.get("model") or await self._default()
-        path, asked = to_engine(given, model)
+        patterns = request[IDENTITY].models
+        model = given.get("model") or await self._default(patterns)
 
         async def unknown_model() -> OllamaSpaceError:
-            return await self.models.unknown(model)
+            return await self.models.unknown(model, patterns)
 
+        if not may_use(patterns, model):
+            raise await unknown_model()
+        path, asked = to_engine(given, model)
         call = Call(path, write_json(asked), ollama.ANSWER, unknown_model, model=model)
         if streamed:
             return await self.forwarder.stream(request, call, told={})
         return web.Response(body=await self.forwarder.whole(request, call), content_type=headers.JSON)
 
-    async def _default(self) -> str:
+    async def _default(self, patterns: Sequence[str]) -> str:
         # The engine is asked for its models, so it has to be there first; one that just died is waited for once more.
         await self.engine.ready(self.forwarder.hold)
         try:
-            return await self.models.default()
+            return await self.models.default(patterns)
         except EngineCrashed:
             await self.engine.doubted()
         await self.engine.ready(self.forwarder.hold)
-        return await self.models.default()
+        return await self.models.default(patterns)
 
 
 def to_engine(given: dict[str, Any], model: str) -> tuple[str, dict[str, Any]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ollamaspace import __version__
-from ollamaspace.config import SETTINGS, Loaded, load
+from ollamaspace.config import SETTINGS, Loaded, Setting, load
 from ollamaspace.config.settings import parse_dotenv
 from ollamaspace.errors import SettingsError
 
@@ -21,6 +21,7 @@ COMMANDS = {
     "healthcheck": "ask a running server whether it is alive",
     "url": "print the signed-in address again",
     "pull": "download a model",
+    "keys": "make, list and revoke keys for others",
 }
 
 
@@ -29,7 +30,8 @@ class Command:
     """What was asked for, and the surroundings it was asked in."""
 
     name: str
-    model: str | None
+    given: argparse.Namespace
+    """The command's own words."""
     flags: Mapping[str, str]
     environ: Mapping[str, str]
     dotenv: Mapping[str, str]
@@ -46,17 +48,17 @@ def parse(argv: Sequence[str]) -> Command:
     environ = dict(os.environ)
     return Command(
         name=given.command or "serve",
-        model=getattr(given, "what", None),
+        given=given,
         flags={name: text for name, text in flags.items() if text is not None},
         environ=environ,
         dotenv={} if environ.get("SPACE_ID") else _dotenv(),
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    settings = common.add_argument_group("settings (each also an environment variable)")
-    for setting in SETTINGS:
+def _settings_parser(rows: Iterable[Setting]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    settings = parser.add_argument_group("settings (each also an environment variable)")
+    for setting in rows:
         if setting.flag is None:
             continue
         # Suppressed, so that a flag before the command is not undone by the command's own default.
@@ -71,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
             settings.add_argument(f"--no-{setting.flag[2:]}", action="store_const", const="0", **more)
         else:
             settings.add_argument(setting.flag, metavar="VALUE", **more)
+    return parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _settings_parser(SETTINGS)
     parser = argparse.ArgumentParser(
         prog="ollamaspace",
         description="A private chat and gateway for Ollama.",
@@ -80,10 +87,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ollamaspace {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in COMMANDS.items():
+        if name == "keys":
+            _add_keys(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
+            continue
         command = commands.add_parser(name, help=text, description=text, parents=[common], allow_abbrev=False)
         if name == "pull":
             command.add_argument("what", metavar="MODEL")
     return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    """Of the settings only the folder matters here, and --model means something else."""
+    folder = _settings_parser(setting for setting in SETTINGS if setting.field == "data_dir")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=text, parents=[folder], allow_abbrev=False)
+
+    new = action("new", "make a key and show it this once")
+    new.add_argument("name", metavar="NAME", help="whose it is, for lists and logs")
+    new.add_argument("--scope", dest="scopes", action="append", help="chat (the default), models or admin; repeatable")
+    new.add_argument("--model", dest="models", action="append", metavar="PATTERN", help="such as 'qwen3*'; repeatable")
+    new.add_argument("--requests-per-minute", type=int, metavar="N")
+    new.add_argument("--tokens-per-day", type=int, metavar="N")
+    new.add_argument("--concurrent", type=int, metavar="N", help="answers at once")
+    new.add_argument("--expires", metavar="WHEN", help="a date such as 2027-01-31, or a number of days")
+    action("list", "show the keys there are, without what they are")
+    revoke = action("revoke", "make a key count no longer")
+    revoke.add_argument("id", metavar="ID", help="as the list shows it, or - to read the key itself from the input")
 
 
 def _dotenv() -> dict[str, str]:

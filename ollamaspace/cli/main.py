@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from ollamaspace.cli import doctor, pull, serve, show
+from ollamaspace.cli import doctor, keys, pull, serve, show
 from ollamaspace.cli.arguments import Command, parse
 from ollamaspace.errors import CannotStart, OllamaSpaceError
 
@@ -23,6 +23,7 @@ _COMMANDS: dict[str, Run] = {
     "healthcheck": show.healthcheck,
     "url": show.url,
     "pull": pull.pull,
+    "keys": keys.keys,
 }
 
 

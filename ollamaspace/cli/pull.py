@@ -18,7 +18,7 @@ from ollamaspace.store.data_folder import prepare
 
 async def pull(command: Command) -> int:
     settings = command.settings().settings
-    model = command.model or ""
+    model: str = command.given.what
     if (why := fault(model)) is not None:
         print(f"MODEL {why}, not {model[:80]!r}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ollamaspace.access.keys import owners_keyring
+from ollamaspace.access.accounts import Accounts, opened_accounts
 from ollamaspace.access.owner import OwnerKey, owner_key
 from ollamaspace.app import Parts, armour, build_app
 from ollamaspace.cli import banner
@@ -54,9 +54,13 @@ async def serve(command: Command) -> int:
         _allow_many_connections()
         become_subreaper()
         with contextlib.closing(await _reserve(settings)) as door:
-            async with opened(settings, command.environ, folder) as found:
+            # Keys and usage outlive the engine: what its last answers cost is kept too.
+            async with (
+                opened_accounts(folder, key.text) as accounts,
+                opened(settings, command.environ, folder) as found,
+            ):
                 signals.at_once = found.engine.kill
-                return await Server(settings, folder, key, found, door, signals.stop).run()
+                return await Server(settings, folder, key, accounts, found, door, signals.stop).run()
     finally:
         finish()
 
@@ -68,6 +72,7 @@ class Server:
     settings: Settings
     folder: DataFolder
     key: OwnerKey
+    accounts: Accounts
     found: Opened
     door: socket.socket
     stop: asyncio.Event
@@ -111,21 +116,23 @@ class Server:
             shutdown_timeout=LAST_HANDLERS,
         )
         sweeping = asyncio.create_task(parts.streams.sweep(), name="sweep")
+        keeping = asyncio.create_task(self.accounts.run(), name="accounts")
         pulling = asyncio.create_task(self._pull_what_is_missing(parts), name="first pull")
         try:
             site = await self._open(runner)
             # Each of them runs for as long as the process does: one that ends by itself takes the process along.
-            await _first_of(running, sweeping, self.stop.wait())
+            await _first_of(running, sweeping, keeping, self.stop.wait())
             log.info("stopping; %d streams have %g s to end", len(parts.streams), DRAIN)
             await site.stop()
             await parts.streams.drain(DRAIN)
-            if sweeping.done():
-                sweeping.result()
+            for task in (sweeping, keeping):
+                if task.done():
+                    task.result()
         finally:
             self.found.engine.stop()
-            pulling.cancel()
-            sweeping.cancel()
-            await _ended(parts.pulls.cancel(), runner.cleanup(), pulling, sweeping)
+            for task in (pulling, sweeping, keeping):
+                task.cancel()
+            await _ended(parts.pulls.cancel(), runner.cleanup(), pulling, sweeping, keeping)
 
     async def _open(self, runner: Runner) -> web.SockSite:
         await runner.setup()
@@ -143,14 +150,16 @@ class Server:
     def _parts(self) -> Parts:
         settings, client, engine = self.settings, self.found.client, self.found.engine
         catalogue = Catalogue(client, engine.standing.kind, settings.model)
+        streams = Streams(settings.first_byte, settings.stall, settings.write, engine.restart)
+        self.accounts.keys.gone = streams.cut
         return Parts(
             settings=settings,
             client=client,
             engine=engine,
-            streams=Streams(settings.first_byte, settings.stall, settings.write, engine.restart),
+            streams=streams,
             catalogue=catalogue,
             pulls=Pulls(client, catalogue, settings.stall, PullTeller()),
-            keyring=owners_keyring(self.key.text),
+            accounts=self.accounts,
         )
 
     def _block(self) -> str:

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import aiohttp
 from aiohttp import web
 
+from ollamaspace.access.identify import IDENTITY
 from ollamaspace.dialects import refusals
 from ollamaspace.dialects.wire import Splitter, Tokens, Wire, ended_early
 from ollamaspace.engine.client import EngineClient
@@ -94,7 +95,7 @@ class Forwarder:
     async def stream(self, request: web.Request, call: Call, told: Mapping[str, str]) -> web.StreamResponse:
         """Record by record, with `told` among the headers. Raises OllamaSpaceError while no status was sent."""
         response = web.StreamResponse(headers={**headers.of_stream(call.wire.content_type), **told})
-        with self.streams.open() as relay:
+        with self.streams.open(request[IDENTITY].id) as relay:
             if call.wire.comment:
                 relay.pulse = Pulse(call.wire.comment, lambda: _begun(request, response, relay))
             try:
@@ -118,7 +119,7 @@ class Forwarder:
 
     async def whole(self, request: web.Request, call: Call) -> bytes:
         """One object, complete. Raises OllamaSpaceError."""
-        with self.streams.open() as relay, relay.heed():
+        with self.streams.open(request[IDENTITY].id) as relay, relay.heed():
             body = await self._asked_twice(relay, lambda: self._whole(call))
         _note_model(request, call)
         _count(request, call, body)

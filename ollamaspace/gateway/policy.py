@@ -26,6 +26,8 @@ class Rule:
     """As the router writes it: ``/static/{path}``."""
     needs: Scope | None
     """None: everybody may."""
+    metered: bool = False
+    """Asks a model: the limits of the key hold, and its use is counted."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -34,13 +36,14 @@ RULES: tuple[Rule, ...] = (
     Rule(READ, "/static/{path}", None),
     Rule(READ, "/healthz", None),
     Rule(READ, "/readyz", None),
-    Rule(READ, "/openapi.json", None),
-    Rule(("POST",), "/chat_api", Scope.CHAT),
+    Rule(("POST",), "/chat_api", Scope.CHAT, metered=True),
     Rule(READ, "/space/status", Scope.CHAT),
     Rule(READ, "/space/models", Scope.CHAT),
     Rule(("POST", "DELETE"), "/space/pulls", Scope.MODELS),
+    Rule(READ, "/space/usage", Scope.CHAT),
+    Rule((*READ, "POST"), "/space/keys", Scope.ADMIN),
+    Rule(("DELETE",), "/space/keys/{id}", Scope.ADMIN),
     Rule(READ, "/space/logs", Scope.ADMIN),
-    Rule(READ, "/metrics", Scope.ADMIN),
 )
 
 _BY_ROUTE = {(method, rule.path): rule for rule in RULES for method in rule.methods}
@@ -49,6 +52,11 @@ _BY_ROUTE = {(method, rule.path): rule for rule in RULES for method in rule.meth
 def is_public(request: web.Request) -> bool:
     rule = _rule_for(request)
     return rule is not None and rule.needs is None
+
+
+def is_metered(request: web.Request) -> bool:
+    rule = _rule_for(request)
+    return rule is not None and rule.metered
 
 
 def unlisted(routes: Iterable[web.AbstractRoute]) -> list[str]:

@@ -12,12 +12,13 @@ import contextlib
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from ollamaspace.errors import FirstByte, OllamaSpaceError, ReaderTooSlow, ShuttingDown, Stalled
+from ollamaspace.errors import BadKey, FirstByte, OllamaSpaceError, ReaderTooSlow, ShuttingDown, Stalled
 from ollamaspace.gateway.pulse import Pulse
 
 _SWEEP_EVERY = 0.25
@@ -26,6 +27,7 @@ _LONG_PIECE = 128 * 1024
 _MOST_UNSENT = 32 * 1024  # bytes that the kernel takes beyond what is under way to the reader
 _STALLS_IN_A_ROW = 3
 _LAST_LINES = 1.0  # seconds for the last lines of streams that were told to end
+_MOST_CUT = 1_000  # keys; no request takes so long to begin that more of them end meanwhile
 
 
 class Chunked:
@@ -92,6 +94,7 @@ class Relay:
     """One stream. `deadline` is the monotonic time by which the engine must have said something more."""
 
     task: asyncio.Task[object]
+    owner: str
     deadline: float
     body: Chunked | None = None
     """Once the response has begun."""
@@ -133,6 +136,7 @@ class Streams:
         self._stalled = stalled
         self._all: set[Relay] = set()
         self._refused: OllamaSpaceError | None = None
+        self._cut: deque[str] = deque(maxlen=_MOST_CUT)
         self._empty = asyncio.Event()
         self._empty.set()
         self.stalls_in_a_row = 0
@@ -145,13 +149,15 @@ class Streams:
         return self._refused is not None
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Relay]:
-        """A relay for the current task, registered for the length of the block."""
+    def open(self, owner: str) -> Iterator[Relay]:
+        """A relay for the current task, registered for the length of the block. `owner` is the id of the key."""
         if self._refused is not None:
             raise self._refused
+        if owner in self._cut:
+            raise _key_is_gone()
         task = asyncio.current_task()
         assert task is not None
-        relay = Relay(task, math.inf)
+        relay = Relay(task, owner, math.inf)
         self._all.add(relay)
         self._empty.clear()
         try:
@@ -160,6 +166,13 @@ class Streams:
             self._all.discard(relay)
             if not self._all:
                 self._empty.set()
+
+    def cut(self, owners: Collection[str]) -> None:
+        """End the streams of keys that count no longer, and let none begin whose request had come in before."""
+        self._cut.extend(owners)
+        for relay in list(self._all):
+            if relay.owner in owners:
+                relay.tell(_key_is_gone())
 
     async def drain(self, within: float) -> None:
         """Accept nothing new, let streams end by themselves for `within` seconds, then tell the rest."""
@@ -202,6 +215,10 @@ class Streams:
         if self.stalls_in_a_row >= _STALLS_IN_A_ROW:
             self.stalls_in_a_row = 0
             self._stalled(f"{_STALLS_IN_A_ROW} answers in a row stood still")
+
+
+def _key_is_gone() -> BadKey:
+    return BadKey("This key was revoked, or its time is over.")
 
 
 async def _beat(relay: Relay, pulse: Pulse, now: float) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ollamaspace.engine.client import EngineClient, LoadedModel, Model
 from ollamaspace.engine.state import Kind
 from ollamaspace.errors import UnknownModel
+from ollamaspace.gateway.model_names import full_name, may_use
 
 PREFERRED = "qwen3:4b"
 EMBEDDED = "smollm2:135m"
 
-
-def full_name(name: str) -> str:
-    """Ollama's own reading: no tag means `latest`, and case does not matter."""
-    name = name.lower()
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+Patterns = Sequence[str]
 
 
 class Catalogue:
-    """Asks the engine each time but for the default model, which is remembered until `forget`."""
+    """Asks the engine each time but for the default model, which is remembered until `forget`.
+
+    `patterns` are those of the key that asks: what it may not use is not there for it.
+    """
 
     def __init__(self, client: EngineClient, kind: Kind, configured: str | None) -> None:
         self._client = client
@@ -25,27 +27,30 @@ class Catalogue:
         self._configured = configured
         self._default: str | None = configured
 
-    async def models(self) -> list[Model]:
-        return await self._client.models()
+    async def models(self, patterns: Patterns = ()) -> list[Model]:
+        return [model for model in await self._client.models() if may_use(patterns, model.name)]
 
     async def loaded(self) -> list[LoadedModel]:
         return await self._client.loaded()
 
-    async def default(self) -> str:
+    async def default(self, patterns: Patterns = ()) -> str:
         """The configured one; else the preferred one if it is installed; else the newest. Raises UnknownModel."""
         if self._default is None:
             self._default = self._pick(await self.models())
-        if self._default is None:
-            raise UnknownModel(self.wanted or PREFERRED, [])
-        return self._default
+        if self._default is not None and may_use(patterns, self._default):
+            return self._default
+        found = self._pick(await self.models(patterns)) if patterns else None
+        if found is None:
+            raise UnknownModel(self._default or self.wanted or PREFERRED, [])
+        return found
 
     def forget(self) -> None:
         """Models have come or gone."""
         self._default = self._configured
 
-    async def unknown(self, name: str) -> UnknownModel:
+    async def unknown(self, name: str, patterns: Patterns = ()) -> UnknownModel:
         self.forget()
-        return UnknownModel(name, [model.name for model in await self.models()])
+        return UnknownModel(name, [model.name for model in await self.models(patterns)])
 
     async def missing(self) -> str | None:
         """The model to pull before anybody can chat; None if there is one, or it is not ours to pull."""

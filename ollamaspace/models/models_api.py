@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ollamaspace.errors import BadRequest
+from ollamaspace.access.identify import IDENTITY
+from ollamaspace.errors import BadRequest, NoScope
 from ollamaspace.gateway.body import read_body, require_json
 from ollamaspace.gateway.fields import Field, Table, Text, check
-from ollamaspace.gateway.model_names import LONGEST_NAME, fault, is_cloud, registry_host
+from ollamaspace.gateway.model_names import LONGEST_NAME, fault, is_cloud, may_use, registry_host
 from ollamaspace.gateway.strict_json import Limits, read_json
 from ollamaspace.models.catalogue import Catalogue
 from ollamaspace.models.pulls import Pulls
@@ -39,7 +40,7 @@ class ModelsApi:
                 "parameters": model.parameters,
                 "quantization": model.quantization,
             }
-            for model in await self.catalogue.models()
+            for model in await self.catalogue.models(request[IDENTITY].models)
         ]
         return web.json_response(found)
 
@@ -47,6 +48,8 @@ class ModelsApi:
         """202 and the pull's progress; the same for a pull of this model that is under way."""
         require_json(request)
         name = check(PULL, read_json(await read_body(request, _MOST), Limits()))["model"]
+        if not may_use(request[IDENTITY].models, name):
+            raise NoScope("This key may not use that model.")
         # The engine contacts whatever host a name carries.
         if registry_host(name) is not None or is_cloud(name):
             raise BadRequest("model must be a name of Ollama's own library, such as qwen3:4b.", "model")

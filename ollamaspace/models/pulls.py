@@ -16,7 +16,8 @@ from typing import Any
 from ollamaspace.dialects import refusals
 from ollamaspace.engine.client import EngineClient
 from ollamaspace.errors import OllamaSpaceError, Stalled, TooMany, Unexpected
-from ollamaspace.models.catalogue import Catalogue, full_name
+from ollamaspace.gateway.model_names import full_name
+from ollamaspace.models.catalogue import Catalogue
 
 log = logging.getLogger("ollamaspace.models")
 

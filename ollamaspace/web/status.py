@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
 
+from ollamaspace.access.identify import IDENTITY
 from ollamaspace.engine.client import LoadedModel
 from ollamaspace.engine.output import Output
 from ollamaspace.engine.state import Standing, State
 from ollamaspace.errors import OllamaSpaceError
+from ollamaspace.gateway.model_names import may_use
 from ollamaspace.gateway.streams import Streams
 from ollamaspace.models.catalogue import Catalogue
 from ollamaspace.models.pulls import Pulls
@@ -51,15 +54,14 @@ class Status:
         return web.json_response({"status": "not ready", "checks": checks}, status=503, headers={"Retry-After": "2"})
 
     async def status(self, request: web.Request) -> web.Response:
-        pull = self.pulls.progress
+        pull, patterns = self.pulls.progress, request[IDENTITY].models
+        loaded = [model for model in await self.loaded() if may_use(patterns, model.model)]
         return web.json_response(
             {
                 "engine": self.engine.standing.report(),
-                "loaded": [
-                    {"model": model.model, "context_length": model.context_length} for model in await self.loaded()
-                ],
+                "loaded": [{"model": model.model, "context_length": model.context_length} for model in loaded],
                 "pull": pull.report() if pull is not None else None,
-                "default_model": await self._default(),
+                "default_model": await self._default(patterns),
             }
         )
 
@@ -82,11 +84,11 @@ class Status:
                 self._loaded = []
         return self._loaded
 
-    async def _default(self) -> str | None:
+    async def _default(self, patterns: Sequence[str]) -> str | None:
         if self.engine.standing.state is not State.READY:
             return None
         try:
             async with asyncio.timeout(_ANSWERED_WITHIN):
-                return await self.catalogue.default()
+                return await self.catalogue.default(patterns)
         except (OllamaSpaceError, TimeoutError):
             return None
