@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from ollamaspace import __version__
 from ollamaspace.access.accounts import Accounts
 from ollamaspace.access.identify import identify
 from ollamaspace.access.throttle import Throttle
@@ -19,6 +20,7 @@ from ollamaspace.gateway.forward import Forwarder
 from ollamaspace.gateway.quotas import metered, tell_quotas
 from ollamaspace.gateway.streams import Streams
 from ollamaspace.gateway.strict_json import Limits
+from ollamaspace.metrics import Metrics
 from ollamaspace.models.catalogue import Catalogue
 from ollamaspace.models.models_api import ModelsApi
 from ollamaspace.models.pulls import Pulls
@@ -27,8 +29,10 @@ from ollamaspace.web.access_log import access_log
 from ollamaspace.web.assets import Assets, folder
 from ollamaspace.web.cors import Origins, cross_origin
 from ollamaspace.web.errors import errors_as_answers
+from ollamaspace.web.figures import Figures
 from ollamaspace.web.forwarded import ClientAddress
 from ollamaspace.web.keys_api import KeysApi
+from ollamaspace.web.openapi import OpenApi
 from ollamaspace.web.security import Armour, protect
 from ollamaspace.web.status import Status
 from ollamaspace.web.strict import Hosts, name_request, strict
@@ -56,10 +60,11 @@ def build_app(parts: Parts) -> web.Application:
     hosts = [*settings.allowed_hosts, *([settings.space_host] if settings.space_host else [])]
     client_address = ClientAddress(settings.trusted_proxies)
     limits = Limits(body=settings.max_images, text=settings.max_body, messages=settings.max_messages)
+    metrics = Metrics(__version__)
     app = web.Application(
         middlewares=[
             name_request,
-            access_log,
+            access_log(metrics),
             errors_as_answers,
             strict(Hosts(hosts)),
             cross_origin(Origins(settings.origins or ())),
@@ -74,7 +79,10 @@ def build_app(parts: Parts) -> web.Application:
     forwarder = Forwarder(parts.client, parts.engine, parts.streams, settings.hold)
     pages.add_routes(app)
     Assets(folder("static")).add_routes(app)
-    Status(parts.engine, parts.catalogue, parts.pulls, parts.streams).add_routes(app)
+    status = Status(parts.engine, parts.catalogue, parts.pulls, parts.streams)
+    status.add_routes(app)
+    Figures(metrics, status).add_routes(app)
+    OpenApi(__version__).add_routes(app)
     ChatApi(forwarder, parts.engine, parts.catalogue, limits, settings.allow_cloud).add_routes(app)
     ModelsApi(parts.catalogue, parts.pulls).add_routes(app)
     KeysApi(accounts).add_routes(app)

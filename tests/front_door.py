@@ -141,6 +141,8 @@ def _add_routes(app: web.Application, options: Options, heard: list[str]) -> Non
     pages.add_routes(app)
     app.router.add_get("/static/{path:.+}", say)
     app.router.add_get("/healthz", say)
+    app.router.add_get("/openapi.json", say)
+    app.router.add_get("/metrics", say)
     app.router.add_get("/readyz", broken)
     app.router.add_post("/chat_api", chat)
     app.router.add_get("/space/status", say)

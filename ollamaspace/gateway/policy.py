@@ -36,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     Rule(READ, "/static/{path}", None),
     Rule(READ, "/healthz", None),
     Rule(READ, "/readyz", None),
+    Rule(READ, "/openapi.json", None),
     Rule(("POST",), "/chat_api", Scope.CHAT, metered=True),
     Rule(READ, "/space/status", Scope.CHAT),
     Rule(READ, "/space/models", Scope.CHAT),
@@ -44,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     Rule((*READ, "POST"), "/space/keys", Scope.ADMIN),
     Rule(("DELETE",), "/space/keys/{id}", Scope.ADMIN),
     Rule(READ, "/space/logs", Scope.ADMIN),
+    Rule(READ, "/metrics", Scope.ADMIN),
 )
 
 _BY_ROUTE = {(method, rule.path): rule for rule in RULES for method in rule.methods}
