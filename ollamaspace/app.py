@@ -16,10 +16,14 @@ from ollamaspace.engine.client import EngineClient
 from ollamaspace.engine.supervisor import Supervisor
 from ollamaspace.engine.watcher import Watcher
 from ollamaspace.gateway import policy
+from ollamaspace.gateway.asking import Asker
+from ollamaspace.gateway.bodies.rebuild import Rebuilder
 from ollamaspace.gateway.forward import Forwarder
+from ollamaspace.gateway.gate import Gate
 from ollamaspace.gateway.quotas import metered, tell_quotas
 from ollamaspace.gateway.streams import Streams
 from ollamaspace.gateway.strict_json import Limits
+from ollamaspace.gateway.surface_api import SurfaceApi
 from ollamaspace.metrics import Metrics
 from ollamaspace.models.catalogue import Catalogue
 from ollamaspace.models.models_api import ModelsApi
@@ -46,6 +50,7 @@ class Parts:
     client: EngineClient
     engine: Supervisor | Watcher
     streams: Streams
+    gate: Gate
     catalogue: Catalogue
     pulls: Pulls
     accounts: Accounts
@@ -76,7 +81,8 @@ def build_app(parts: Parts) -> web.Application:
     )
     protect(app, armour(settings))
     tell_quotas(app, accounts.limiter)
-    forwarder = Forwarder(parts.client, parts.engine, parts.streams, settings.hold)
+    asker = Asker(parts.client, parts.engine, parts.streams, parts.gate, settings.hold)
+    forwarder = Forwarder(asker, parts.streams)
     pages.add_routes(app)
     Assets(folder("static")).add_routes(app)
     status = Status(parts.engine, parts.catalogue, parts.pulls, parts.streams)
@@ -84,6 +90,8 @@ def build_app(parts: Parts) -> web.Application:
     Figures(metrics, status).add_routes(app)
     OpenApi(__version__).add_routes(app)
     ChatApi(forwarder, parts.engine, parts.catalogue, limits, settings.allow_cloud).add_routes(app)
+    SurfaceApi(forwarder, parts.catalogue, Rebuilder(limits, settings.allow_cloud), settings.path_keys).add_routes(app)
     ModelsApi(parts.catalogue, parts.pulls).add_routes(app)
     KeysApi(accounts).add_routes(app)
+    assert not policy.unlisted(app.router.routes()), policy.unlisted(app.router.routes())
     return app

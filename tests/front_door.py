@@ -16,8 +16,9 @@ from ollamaspace.access.keys import Identity, Scope, digest, owners_keyring
 from ollamaspace.access.throttle import Throttle
 from ollamaspace.chat.fields import read_chat
 from ollamaspace.gateway.body import read_body, require_json
-from ollamaspace.gateway.policy import is_public, permit, routed
+from ollamaspace.gateway.policy import RULES, WITH_PATH_KEYS, is_public, permit, routed
 from ollamaspace.gateway.strict_json import Limits
+from ollamaspace.gateway.surfaces import SURFACES
 from ollamaspace.web import pages
 from ollamaspace.web.connections import Runner
 from ollamaspace.web.cors import Origins, cross_origin
@@ -29,6 +30,7 @@ from tests.raw_http import Answer, request_bytes, send
 
 KEY = "correct-horse-battery-staple"
 CHAT_ONLY_KEY = "another-horse-battery-staple"
+MODELS_ONLY_KEY = "a-third-horse-battery-staple"
 BEARER = ("Authorization", f"Bearer {KEY}")
 JSON = ("Content-Type", "application/json")
 HOST = ("Host", "127.0.0.1")
@@ -99,8 +101,10 @@ async def front_door(options: Options | None = None) -> AsyncIterator[Door]:
 
 
 def _app(options: Options, armour: Armour, heard: list[str]) -> web.Application:
-    reader = Identity("reader", frozenset({Scope.CHAT}))
-    ring = owners_keyring(KEY, [(digest(CHAT_ONLY_KEY.encode()), reader)])
+    others = [(CHAT_ONLY_KEY, Scope.CHAT), (MODELS_ONLY_KEY, Scope.MODELS)]
+    ring = owners_keyring(
+        KEY, [(digest(key.encode()), Identity(scope.value, frozenset({scope}))) for key, scope in others]
+    )
     app = web.Application(
         middlewares=[
             name_request,
@@ -154,4 +158,7 @@ def _add_routes(app: web.Application, options: Options, heard: list[str]) -> Non
     app.router.add_get("/space/keys", say)
     app.router.add_post("/space/keys", say)
     app.router.add_delete("/space/keys/{id}", say)
+    for rule in RULES[-len(SURFACES) :] + WITH_PATH_KEYS:
+        for method in rule.methods:
+            app.router.add_route(method, rule.path, say)
     app.router.add_get("/forgotten", say)

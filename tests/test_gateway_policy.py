@@ -11,7 +11,11 @@ from tests.front_door import BEARER, CHAT_ONLY_KEY, HELLO, JSON, front_door
 
 CHAT_ONLY = ("Authorization", f"Bearer {CHAT_ONLY_KEY}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-PATHS = {"/static/{path}": "/static/app.js", "/space/keys/{id}": "/space/keys/0123"}
+PATHS = {
+    "/static/{path}": "/static/app.js",
+    "/space/keys/{id}": "/space/keys/0123",
+    "/v1/models/{model}": "/v1/models/smollm2:135m",
+}
 
 
 def path_of(rule_path: str) -> str:
@@ -97,7 +101,7 @@ async def test_no_spelling_of_a_path_opens_it_without_a_key(path: str) -> None:
 
 async def test_what_is_not_on_the_list_does_not_exist_even_where_a_route_does() -> None:
     async with front_door() as door:
-        for path in ("/forgotten", "/api/chat", "/debug/pprof", "/nothing"):
+        for path in ("/forgotten", "/api/push", "/debug/pprof", "/nothing"):
             assert (await door.ask("GET", path, BEARER)).status == 404
         assert door.heard == []
 

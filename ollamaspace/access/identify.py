@@ -17,6 +17,9 @@ from ollamaspace.errors import BadKey, BadRequest, NoKey, TooMany
 
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity", Identity)
 
+PATH_KEY = "path_key"
+"""The part of a matched path that holds a key, on the few routes that have one."""
+
 QUERY_KEYS = frozenset({"key", "api_key", "apikey", "token", "access_token"})
 
 
@@ -53,6 +56,7 @@ def credential(request: web.Request, on_space: bool) -> bytes:
     if on_space:
         presented = [key for key in presented if not key.startswith(b"hf_")]
     presented += [_as_sent(value) for value in request.headers.getall("X-API-Key", ())]
+    presented += [_as_sent(value) for name, value in request.match_info.items() if name == PATH_KEY]
     if len(presented) > 1:
         raise BadRequest("Several keys were sent; send one, as Authorization: Bearer KEY or as X-API-Key: KEY.")
     if not presented:

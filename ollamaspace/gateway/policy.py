@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from ollamaspace.access.identify import IDENTITY
 from ollamaspace.access.keys import Scope
 from ollamaspace.errors import MethodNotAllowed, NoScope, NotFound
+from ollamaspace.gateway.surfaces import PATH_KEYS, SURFACES, Dialect, Surface
 
 READ = ("GET", "HEAD")
 
@@ -28,9 +29,11 @@ class Rule:
     """None: everybody may."""
     metered: bool = False
     """Asks a model: the limits of the key hold, and its use is counted."""
+    body: bool = False
+    """Has one even where its method usually has none."""
 
 
-RULES: tuple[Rule, ...] = (
+_OWN: tuple[Rule, ...] = (
     Rule(READ, "/", None),
     Rule(READ, "/chat", None),
     Rule(READ, "/static/{path}", None),
@@ -48,7 +51,21 @@ RULES: tuple[Rule, ...] = (
     Rule(READ, "/metrics", Scope.ADMIN),
 )
 
-_BY_ROUTE = {(method, rule.path): rule for rule in RULES for method in rule.methods}
+
+def _rule(surface: Surface, prefix: str = "") -> Rule:
+    return Rule(surface.methods, prefix + surface.path, surface.needs, surface.slot, surface.body is not None)
+
+
+RULES: tuple[Rule, ...] = (*_OWN, *map(_rule, SURFACES))
+
+WITH_PATH_KEYS: tuple[Rule, ...] = (
+    Rule(READ, f"{PATH_KEYS}/", Scope.CHAT),
+    *(_rule(surface, PATH_KEYS) for surface in SURFACES if surface.dialect is Dialect.OLLAMA),
+)
+"""Listed, but served only where the setting says so."""
+
+_ALWAYS = {(method, rule.path): rule for rule in RULES for method in rule.methods}
+_BY_ROUTE = _ALWAYS | {(method, rule.path): rule for rule in WITH_PATH_KEYS for method in rule.methods}
 
 
 def is_public(request: web.Request) -> bool:
@@ -61,10 +78,15 @@ def is_metered(request: web.Request) -> bool:
     return rule is not None and rule.metered
 
 
+def takes_body(request: web.Request) -> bool:
+    rule = _rule_for(request)
+    return rule is not None and rule.body
+
+
 def unlisted(routes: Iterable[web.AbstractRoute]) -> list[str]:
     """Routes that are served but not listed, which nobody could reach; and the other way round."""
     served = {(route.method, route.resource.canonical) for route in routes if route.resource is not None}
-    return sorted(" ".join(pair) for pair in served ^ _BY_ROUTE.keys())
+    return sorted(" ".join(pair) for pair in (served - _BY_ROUTE.keys()) | (_ALWAYS.keys() - served))
 
 
 @web.middleware

@@ -1,17 +1,19 @@
 """Errors as answers: the one place that speaks HTTP for everything that goes wrong.
 
-/chat_api answers `{"error", "code"}`, our own API under /space RFC 9457, a browser that asks for a page gets one.
+Clients of Ollama, OpenAI and Anthropic get their own objects, wherever a refusal comes from. /chat_api answers
+`{"error", "code"}`, our own API under /space RFC 9457, a browser that asks for a page gets one.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ollamaspace.dialects import ndjson, problem
+from ollamaspace.dialects import anthropic, ndjson, openai, problem
 from ollamaspace.errors import (
     BadKey,
     MethodNotAllowed,
@@ -21,6 +23,7 @@ from ollamaspace.errors import (
     Unexpected,
     reason,
 )
+from ollamaspace.gateway.surfaces import Dialect, dialect_of
 from ollamaspace.logs import REQUEST_ID
 
 log = logging.getLogger("ollamaspace.web")
@@ -46,6 +49,13 @@ async def errors_as_answers(request: web.Request, handler: Handler) -> web.Strea
         return answer(request, Unexpected())
 
 
+_SPOKEN: dict[Dialect, Callable[[OllamaSpaceError], bytes]] = {
+    Dialect.OLLAMA: ndjson.error_body,
+    Dialect.OPENAI: openai.error_body,
+    Dialect.ANTHROPIC: lambda error: anthropic.error_body(error, REQUEST_ID.get()),
+}
+
+
 def answer(request: web.Request, error: OllamaSpaceError) -> web.Response:
     request[REFUSED] = error
     response = _body(request, error)
@@ -61,6 +71,8 @@ def answer(request: web.Request, error: OllamaSpaceError) -> web.Response:
 
 
 def _body(request: web.Request, error: OllamaSpaceError) -> web.Response:
+    if (dialect := dialect_of(request.path)) is not None:
+        return web.Response(status=error.status, body=_SPOKEN[dialect](error), content_type="application/json")
     if request.path.startswith("/space/"):
         body = problem.problem(error, REQUEST_ID.get())
         return web.Response(status=error.status, body=body, content_type=problem.CONTENT_TYPE)

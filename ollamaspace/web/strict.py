@@ -17,6 +17,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.typedefs import Handler, Middleware
 
 from ollamaspace.errors import BadRequest, ForeignHost, NotJson
+from ollamaspace.gateway.policy import takes_body
 from ollamaspace.logs import REQUEST_ID
 
 NAME: web.RequestKey[str] = web.RequestKey("name", str)
@@ -104,7 +105,7 @@ def _check_framing(request: web.Request) -> None:
         raise BadRequest("Transfer-Encoding must be chunked, once, in HTTP/1.1 and without Content-Length.")
     if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
         raise BadRequest("Content-Length must be one plain number.")
-    if request.method in _BODILESS and (encodings or lengths not in ([], ["0"])):
+    if request.method in _BODILESS and (encodings or lengths not in ([], ["0"])) and not takes_body(request):
         raise BadRequest(f"{request.method} takes no body here.")
 
 

@@ -1,0 +1,118 @@
+"""Serves the table of surfaces: each body rebuilt, each model looked up in the key's own, each reply watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from aiohttp import web
+
+from ollamaspace.access.identify import IDENTITY
+from ollamaspace.dialects import ollama
+from ollamaspace.dialects.wire import object_of
+from ollamaspace.errors import NoScope, OllamaSpaceError
+from ollamaspace.gateway import headers
+from ollamaspace.gateway.asking import Call
+from ollamaspace.gateway.bodies.rebuild import Rebuilder, Rebuilt
+from ollamaspace.gateway.body import read_body, require_json
+from ollamaspace.gateway.forward import Forwarder
+from ollamaspace.gateway.model_names import may_use
+from ollamaspace.gateway.strict_json import write_json
+from ollamaspace.gateway.surfaces import PATH_KEYS, SURFACES, Dialect, Surface
+from ollamaspace.gateway.views import Viewer
+
+_QUIET_PROGRESS = 1800.0  # seconds; what arrived is checked without a word, which takes its time on a slow disk
+_RUNNING = "Ollama is running"
+_IGNORED = "X-OllamaSpace-Ignored"
+
+
+class Models(Protocol):
+    async def unknown(self, name: str, patterns: Sequence[str]) -> OllamaSpaceError: ...
+
+    def forget(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceApi:
+    forwarder: Forwarder
+    models: Models
+    rebuilder: Rebuilder
+    path_keys: bool
+
+    def add_routes(self, app: web.Application) -> None:
+        prefixes = ("", PATH_KEYS) if self.path_keys else ("",)
+        for surface in SURFACES:
+            for prefix in prefixes if surface.dialect is Dialect.OLLAMA else ("",):
+                self._add(app, surface.methods, prefix + surface.path, partial(self.serve, surface))
+        if self.path_keys:
+            self._add(app, ("GET", "HEAD"), f"{PATH_KEYS}/", self.heartbeat)
+
+    def _add(self, app: web.Application, methods: tuple[str, ...], path: str, handler: Callable[..., object]) -> None:
+        resource = app.router.add_resource(path)
+        for method in methods:
+            resource.add_route(method, handler)  # type: ignore[arg-type]
+
+    async def heartbeat(self, request: web.Request) -> web.Response:
+        """What the `ollama` command asks before anything else."""
+        return web.Response(text=_RUNNING)
+
+    async def serve(self, surface: Surface, request: web.Request) -> web.StreamResponse:
+        if surface.body is None:
+            return await self._list(surface, request)
+        require_json(request)
+        raw = await read_body(request, self.rebuilder.limits.body)
+        asked = self.rebuilder.rebuild(raw, surface.body, request[IDENTITY].scopes)
+        names = asked.models(surface.body)
+        for name in names:
+            await self._require(surface, request, name)
+        call = self._call(surface, request, asked, names[0])
+        told = {_IGNORED: ", ".join(asked.ignored)} if asked.ignored else {}
+        try:
+            if asked.streamed:
+                return await self.forwarder.stream(request, call, told)
+            body = await self.forwarder.whole(request, call)
+        finally:
+            if surface.changes:
+                self.models.forget()
+        return self._whole(surface, request, body, told)
+
+    async def _list(self, surface: Surface, request: web.Request) -> web.Response:
+        """Of what needs no body: lists, and one entry of a list."""
+        name = request.match_info.get("model", "")
+        path = surface.engine_path or surface.path
+        call = Call(path, b"", ollama.OBJECT, partial(self._unknown, request, name), method="GET")
+        return self._whole(surface, request, await self.forwarder.whole(request, call), {})
+
+    def _call(self, surface: Surface, request: web.Request, asked: Rebuilt, name: str) -> Call:
+        return Call(
+            path=surface.engine_path or surface.path,
+            body=write_json(asked.fields),
+            wire=asked.wire,
+            unknown_model=partial(self._unknown, request, name),
+            method=surface.method,
+            patience=_QUIET_PROGRESS if asked.wire is ollama.PROGRESS else None,
+            model=name if surface.slot else None,
+        )
+
+    def _whole(self, surface: Surface, request: web.Request, body: bytes, told: dict[str, str]) -> web.Response:
+        if surface.view is not None:
+            viewer = Viewer(
+                partial(may_use, request[IDENTITY].models),
+                self.rebuilder.allow_cloud,
+                request.match_info.get("model", ""),
+            )
+            body = write_json(surface.view(object_of(body), viewer))
+        return web.Response(body=body, content_type=headers.JSON if body else None, headers=told)
+
+    async def _require(self, surface: Surface, request: web.Request, name: str) -> None:
+        """To a key that may not use a model it is not there, or may not come to be."""
+        if may_use(request[IDENTITY].models, name):
+            return
+        if surface.changes:
+            raise NoScope("This key may not manage a model of that name.")
+        raise await self._unknown(request, name)
+
+    async def _unknown(self, request: web.Request, name: str) -> OllamaSpaceError:
+        return await self.models.unknown(name, request[IDENTITY].models)
