@@ -79,7 +79,7 @@ async def test_a_single_silence_is_no_hang(tmp_path: Path) -> None:
 
 async def test_one_that_keeps_dying_is_left_alone_for_a_while(tmp_path: Path) -> None:
     binary = make_binary(tmp_path, die_after=0.05)
-    async with supervised(binary, rate=30, flap_window=120, flap_pause=15, steady=60) as engine:
+    async with supervised(binary, rate=30, flap_window=3000, flap_pause=15, steady=600) as engine:
         flapping = await engine.until(State.FLAPPING)
         assert engine.states.count(State.READY) == 5
         assert flapping.reason == "it stopped 5 times in a short while; the last time, it exited with status 1"
