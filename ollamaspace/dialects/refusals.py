@@ -16,7 +16,7 @@ _MOST = 600  # characters of the engine's words that are passed on
 
 # What Ollama says, under 500 or as an error line, that is the caller's mistake all the same.
 _CALLERS_MISTAKES = re.compile(
-    r'^option "[^"]*" must be of type|^invalid format:|does not support (tools|thinking|chat|generate|insert)'
+    r'^option "[^"]*" must be of type|^invalid format:|does not support (tools|thinking|chat|generate|insert|embeddings)'
     r"|exceeds the (available )?context|image input is not supported|does not support multimodal"
     r"|invalid (image|options)"
 )
@@ -74,7 +74,7 @@ def refusal(status: int, body: bytes) -> EngineError:
         busy = EngineError(text, 503)
         busy.code, busy.retry_after = "queue_full", 5
         return busy
-    if status in (400, 413, 422):
+    if status in (400, 413, 422, 501):  # 501: what this engine or this model cannot do, however often it is asked
         return EngineError(text, 400)
     return failure(text)
 
