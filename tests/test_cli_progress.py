@@ -83,12 +83,15 @@ def drawn(descriptor: int) -> str:
     return os.read(descriptor, 65536).decode().replace("\r\n", "\n")
 
 
-def test_on_a_terminal_one_line_is_drawn_again_and_again(terminal: tuple[TextIO, int]) -> None:
+def test_on_a_terminal_one_line_is_drawn_again_and_again(
+    terminal: tuple[TextIO, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, reading = terminal
+    monkeypatch.setattr("ollamaspace.cli.progress.time.monotonic", lambda: 1000.0)
     teller = PullTeller(out)
     progress = at(GB)
-    for _ in range(50):
-        teller(progress)  # far more often than anybody can read
+    for _ in range(50):  # far more often than anybody can read
+        teller(progress)
     progress.take({"status": "success"})
     teller(progress)
     said = drawn(reading)

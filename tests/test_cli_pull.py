@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.commands import run, surroundings
 from tests.fake_engine import Journal, make_binary
@@ -31,13 +30,11 @@ async def test_it_starts_an_engine_for_the_purpose_and_ends_it(tmp_path: Path) -
     assert journal.events("exiting")[0]["why"] == "asked to stop"
 
 
-@pytest.mark.parametrize("engine", ["auto", "ollama"])
-async def test_beside_a_server_it_uses_the_servers_engine(
-    tmp_path: Path, session: aiohttp.ClientSession, engine: str
-) -> None:
+async def test_beside_a_server_it_uses_the_servers_engine(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """Also where the settings say that an engine is to be started."""
     binary = make_binary(tmp_path)
     async with started(tmp_path, binary) as space:
-        environ = {"OLLAMA_HOST": f"127.0.0.1:{space.engine_port}", "OLLAMASPACE_ENGINE": engine}
+        environ = {"OLLAMA_HOST": f"127.0.0.1:{space.engine_port}", "OLLAMASPACE_ENGINE": "ollama"}
         ran = await run(tmp_path, "pull", MODEL, binary=binary, environ=environ)
         assert ran.code == 0
         async with session.get(f"{space.url}/space/models", headers=space.headers) as response:

@@ -28,7 +28,7 @@ from ollamaspace.store.data_folder import DataFolder, prepare
 
 _MEMORY_FOR_4B = 6 * 10**9  # bytes; qwen3:4b takes about 3.5 GB with its context
 _DISK_FOR_4B = 4 * 10**9
-_ASK_WITHIN = 2.0  # seconds
+_ASK_WITHIN = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ollamaspace.models.catalogue import Catalogue
 from ollamaspace.models.pulls import Pulls
 
 _LOADED_FOR = 1.0  # seconds for which the list of loaded models is not asked for again
-_ANSWERED_WITHIN = 1.0  # seconds; an engine that is busy loading is no reason to leave a page without its status
+_ANSWERED_WITHIN = 0.5  # seconds; an engine that is busy loading is no reason to leave a page without its status
 
 
 class Engine(Protocol):
