@@ -69,7 +69,7 @@ SETTINGS: tuple[Setting, ...] = (
             "accept a key in the path, `/k/KEY/api/…`, for the `ollama` command; proxies on the way may log it"),
     Setting("OLLAMASPACE_PULL", "pull", values.flag, "1", "pull the default model where it is missing"),
     Setting("OLLAMASPACE_DATA_DIR", "data_dir", values.path, None,
-            "the data folder: key file, and `models/*.gguf` of the embedded engine", shown="the platform's"),
+            "the data folder: key file, database, and `models/*.gguf` of the embedded engine", shown="the platform's"),
     Setting("OLLAMASPACE_LOG_FORMAT", "log_format", values.one_of("auto", "text", "json"), "auto",
             "text, json, or auto: text on a terminal or a Space, else JSON"),
     Setting("OLLAMASPACE_LOG_LEVEL", "log_level", values.one_of("debug", "info", "warning", "error"), "info",
