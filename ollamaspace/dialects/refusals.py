@@ -16,7 +16,8 @@ _MOST = 600  # characters of the engine's words that are passed on
 
 # What Ollama says, under 500 or as an error line, that is the caller's mistake all the same.
 _CALLERS_MISTAKES = re.compile(
-    r'^option "[^"]*" must be of type|^invalid format:|does not support (tools|thinking|chat|generate|insert|embeddings)'
+    r'^option "[^"]*" must be of type|^invalid format:'
+    r"|does not support (tools|thinking|chat|generate|insert|embeddings)"
     r"|exceeds the (available )?context|image input is not supported|does not support multimodal"
     r"|invalid (image|options)"
 )
