@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given as whatever
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from ollamaspace.access.keys import Scope
-from ollamaspace.errors import BadRequest, NoScope, TooLarge
+from ollamaspace.errors import BadRequest, CallerError, NoScope, TooLarge
 from ollamaspace.gateway.bodies import anthropic, ollama, openai
 from ollamaspace.gateway.bodies.rebuild import Body, Rebuilder, Rebuilt
-from ollamaspace.gateway.strict_json import Limits
+from ollamaspace.gateway.strict_json import Limits, write_json
 from ollamaspace.gateway.surfaces import SURFACES
 
 CHAT, MODELS, ALL = frozenset({Scope.CHAT}), frozenset({Scope.CHAT, Scope.MODELS}), frozenset(Scope)
@@ -181,3 +184,27 @@ def test_streaming_is_what_each_dialect_takes_for_granted() -> None:
     assert not rebuilt(ollama.CHAT, {"model": "m", "stream": False}).streamed
     assert rebuilt(openai.CHAT, {"model": "m", "messages": HELLO, "stream": True}).streamed
     assert not rebuilt(ollama.EMBED, {"model": "m", "input": "x"}).streamed
+
+
+NAMES = sorted({row.name for body in BODIES for row in body.table.fields} | {"role", "content", "type", "url", "text"})
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "m", "0", "user", "text", "json"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@whatever(st.sampled_from(BODIES), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8), st.booleans())
+def test_no_body_is_more_than_refused_and_none_that_passes_has_anything_unknown(
+    body: Body, given: dict[str, Any], owner: bool
+) -> None:
+    given = {"model": "m", "messages": HELLO, "prompt": "x", "input": "x", "max_tokens": 5, "from": "m"} | given
+    known = {row.name for row in body.table.fields} | {"max_tokens", "stream_options"}
+    try:
+        found = rebuilt(body, given, ALL if owner else CHAT)
+    except CallerError:
+        return
+    assert found.fields.keys() <= known
+    assert all(isinstance(name, str) and name for name in found.models(body))
+    write_json(found.fields)

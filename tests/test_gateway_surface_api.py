@@ -315,6 +315,49 @@ async def test_the_engine_hears_nothing_of_the_caller(bench: Bench) -> None:
     }
 
 
+async def key_for(bench: Bench, session: aiohttp.ClientSession, **wanted: Any) -> str:
+    async with session.post(f"{bench.space.url}/space/keys", json=wanted, headers=bench.space.headers) as response:
+        assert response.status == 201, await response.text()
+        return str((await response.json())["key"])
+
+
+async def test_a_key_sees_and_uses_its_own_models(bench: Bench, session: aiohttp.ClientSession) -> None:
+    key = await key_for(bench, session, name="small", scopes=["chat"], models=["smollm2*"])
+    asked = len(bench.journal.requests("/v1/messages"))
+    async with clients(bench.space.url, key) as c:
+        assert {model.model for model in (await c.ollama.list()).models} == {SMALL}
+        assert {model.id async for model in c.openai.models.list()} == {SMALL}
+        assert await chat_of_openai(c, SMALL) == SPOKEN
+        for refused in (chat_of_ollama, chat_of_openai, message_of_anthropic):
+            with pytest.raises(FAILURES, match=r"There are: smollm2:135m\.") as failure:
+                await refused(c, MODEL)
+            assert status_of(failure) == 404
+        with pytest.raises(openai.NotFoundError):
+            await c.openai.models.retrieve(MODEL)
+        with pytest.raises(ollama.ResponseError, match="no model named"):
+            await c.ollama.show(MODEL)
+    assert len(bench.journal.requests("/v1/messages")) == asked
+
+
+async def test_a_scope_ends_where_it_ends(bench: Bench, session: aiohttp.ClientSession) -> None:
+    reader = await key_for(bench, session, name="reader", scopes=["chat"])
+    librarian = await key_for(bench, session, name="librarian", scopes=["models"], models=["tiny*"])
+    async with clients(bench.space.url, reader) as c:
+        for refused in (c.ollama.pull("tiny:1"), c.ollama.delete(SMALL), c.ollama.copy(SMALL, "twin:1")):
+            with pytest.raises(ollama.ResponseError, match="scope models") as failure:
+                await refused
+            assert status_of(failure) == 403
+        with pytest.raises(ollama.ResponseError, match="unload"):
+            await c.ollama.generate(SMALL, keep_alive=0)
+    async with clients(bench.space.url, librarian) as c:
+        with pytest.raises(ollama.ResponseError, match="scope chat"):
+            await c.ollama.chat(SMALL, HELLO)
+        with pytest.raises(ollama.ResponseError, match="may not manage"):
+            await c.ollama.delete(SMALL)
+        assert (await c.ollama.pull("tiny:1")).status == "success"
+        await c.ollama.delete("tiny:1")
+
+
 async def test_a_reader_that_leaves_stops_the_engine(bench: Bench, session: aiohttp.ClientSession) -> None:
     change(bench.binary, token_count=500, interval=0.01)
     body = {"model": SMALL, "messages": HELLO, "stream": True}
