@@ -65,8 +65,8 @@ class Supervised:
         def reached() -> bool:
             return self.states.count(state) >= times or self.running.done()
 
-        await until(reached, within, lambda: f"{self.history}\n{self.journal}")
-        assert self.states.count(state) >= times, f"{self.running}\n{self.history}\n{self.journal}"
+        await until(reached, within, lambda: str(self.history))
+        assert self.states.count(state) >= times, f"{self.running}\n{self.history}"
         return [seen for seen in self.history if seen.state is state][times - 1]
 
     async def gives_up(self) -> str:
@@ -133,5 +133,7 @@ def descendants(journal: Journal) -> list[int]:
 async def _watch(found: Supervised) -> None:
     while True:
         changed = found.standing.changed()
-        found.history.append(Seen(found.standing.state, found.standing.reason, time.monotonic()))
+        standing = found.standing
+        # When it happened, not when this task came to see it.
+        found.history.append(Seen(standing.state, standing.reason, standing.clock.real(standing.since)))
         await changed

@@ -38,7 +38,7 @@ async def test_after_a_short_run_it_pauses_first(tmp_path: Path) -> None:
 
 
 async def test_an_exit_with_0_is_a_death_too(tmp_path: Path) -> None:
-    async with supervised(make_binary(tmp_path, die_after=0.1, die_code=0, die_times=1), rate=10) as engine:
+    async with supervised(make_binary(tmp_path, die_after=0.4, die_code=0, die_times=1), rate=10) as engine:
         assert (await engine.until(State.BACKOFF)).reason == "it exited with status 0"
         await engine.until(State.READY, times=2)
 
@@ -78,7 +78,7 @@ async def test_a_single_silence_is_no_hang(tmp_path: Path) -> None:
 
 
 async def test_one_that_keeps_dying_is_left_alone_for_a_while(tmp_path: Path) -> None:
-    binary = make_binary(tmp_path, die_after=0.05)
+    binary = make_binary(tmp_path, die_after=0.3)
     async with supervised(binary, rate=30, flap_window=3000, flap_pause=15, steady=600) as engine:
         flapping = await engine.until(State.FLAPPING)
         assert engine.states.count(State.READY) == 5
@@ -92,11 +92,11 @@ async def test_one_that_keeps_dying_is_left_alone_for_a_while(tmp_path: Path) ->
 
 
 async def test_a_minute_of_health_ends_the_flapping(tmp_path: Path) -> None:
-    binary = make_binary(tmp_path, die_after=0.05, die_times=2)
-    async with supervised(binary, rate=20, flap_runs=2, flap_window=12, flap_pause=2, probe_every=1) as engine:
+    binary = make_binary(tmp_path, die_after=0.3, die_times=2)
+    async with supervised(binary, rate=20, flap_runs=2, flap_window=40, flap_pause=2, probe_every=1) as engine:
         await engine.until(State.FLAPPING)
         healthy = await engine.until(State.READY, times=3)
-        await until(lambda: time.monotonic() - healthy.at > 16 / 20, 5)
+        await until(lambda: time.monotonic() - healthy.at > 44 / 20, 5)
         engine.kill()
         await engine.until(State.READY, times=4)
         assert engine.states.count(State.FLAPPING) == 1
