@@ -41,6 +41,7 @@ TAKES: dict[str, set[str]] = {
     "format": {"object", "schema", "json"},
     "images": {"images", "empty list"},
     "options": {"object"},
+    "truncate": {"true"},
 }
 OPTIONS_TAKE: dict[str, set[str]] = {name: {"one"} for name in ("seed", "num_predict", "top_k", "repeat_last_n")}
 OPTIONS_TAKE |= {

@@ -43,6 +43,14 @@ def test_unknown_models_are_told_from_unknown_paths(name: str) -> None:
     assert refusals.is_unknown_model(recordings.load(name).status, body_of(name)) == (name in UNKNOWN_MODEL)
 
 
+TOO_LONG = {"runner-400", "runner-400-v1", "runner-400-messages", "context-truncate-false"}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_prompt_that_is_too_long_is_told_from_other_mistakes(name: str) -> None:
+    assert refusals.is_too_long(recordings.load(name).status, body_of(name)) == (name in TOO_LONG)
+
+
 @pytest.mark.parametrize("name", ["runner-400", "runner-400-v1", "runner-400-messages", "context-truncate-false"])
 def test_json_inside_a_string_is_unwrapped(name: str) -> None:
     words = str(refusals.refusal(400, body_of(name)))

@@ -10,16 +10,20 @@ from aiohttp import web
 
 from ollamaspace.access.identify import IDENTITY
 from ollamaspace.chat.fields import read_chat
-from ollamaspace.dialects import ollama
+from ollamaspace.dialects import ndjson, ollama
 from ollamaspace.errors import EngineCrashed, OllamaSpaceError
-from ollamaspace.gateway import headers
+from ollamaspace.gateway import headers, truncation
+from ollamaspace.gateway.asking import Call, Engine
 from ollamaspace.gateway.body import read_body, require_json
-from ollamaspace.gateway.forward import Call, Engine, Forwarder
+from ollamaspace.gateway.forward import Forwarder
 from ollamaspace.gateway.model_names import may_use
-from ollamaspace.gateway.strict_json import Limits, write_json
+from ollamaspace.gateway.strict_json import Limits
 
 # Fields that the engine takes as they are, under the same name.
-_PASSED_ON = ("think", "format", "options")
+_PASSED_ON = ("think", "format", "options", "truncate")
+
+QUEUE_STATUS = "X-Queue-Status"
+"""A request header: `1` asks for lines about the queue before the first of the answer."""
 
 
 class Models(Protocol):
@@ -54,19 +58,23 @@ class ChatApi:
         if not may_use(patterns, model):
             raise await unknown_model()
         path, asked = to_engine(given, model)
-        call = Call(path, write_json(asked), ollama.ANSWER, unknown_model, model=model)
+        body, cut = truncation.bodies(asked)
+        status = ndjson.line if request.headers.get(QUEUE_STATUS) == "1" else None
+        call = Call(path, body, ollama.ANSWER, unknown_model, model=model, cut=cut, status=status)
         if streamed:
             return await self.forwarder.stream(request, call, told={})
-        return web.Response(body=await self.forwarder.whole(request, call), content_type=headers.JSON)
+        response = web.Response(body=await self.forwarder.whole(request, call), content_type=headers.JSON)
+        truncation.mark(request, response)
+        return response
 
     async def _default(self, patterns: Sequence[str]) -> str:
         # The engine is asked for its models, so it has to be there first; one that just died is waited for once more.
-        await self.engine.ready(self.forwarder.hold)
+        await self.engine.ready(self.forwarder.asker.hold)
         try:
             return await self.models.default(patterns)
         except EngineCrashed:
             await self.engine.doubted()
-        await self.engine.ready(self.forwarder.hold)
+        await self.engine.ready(self.forwarder.asker.hold)
         return await self.models.default(patterns)
 
 

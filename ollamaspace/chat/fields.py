@@ -87,6 +87,7 @@ CHAT_API = Table(
     Field("format", Either(Choice("json"), Json())),
     Field("images", IMAGES),
     Field("options", OPTIONS),
+    Field("truncate", Flag()),
     instead={"keep_alive": "Set OLLAMA_KEEP_ALIVE for all requests instead."},
 )
 

@@ -14,6 +14,7 @@ from ollamaspace.engine.locate import Choice, locate
 from ollamaspace.engine.state import Kind, Standing
 from ollamaspace.engine.supervisor import Launch, Supervisor, Timing
 from ollamaspace.engine.watcher import Watcher
+from ollamaspace.gateway.admission import slots_of
 from ollamaspace.store.data_folder import DataFolder
 
 # The embedded engine fetches its model with pip, from wherever this machine's pip fetches.
@@ -25,24 +26,27 @@ class Opened:
     choice: Choice
     client: EngineClient
     engine: Supervisor | Watcher
+    slots: int
+    """Answers at once, a model."""
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, environ: Mapping[str, str], folder: DataFolder) -> AsyncIterator[Opened]:
     """Not started yet: that is `engine.run()`. Raises NoEngine or PortTaken."""
     choice = await locate(settings, environ)
+    slots = slots_of(choice.kind, environ.get("OLLAMA_NUM_PARALLEL"))
     async with EngineClient.open(choice.url) as client:
         standing = Standing(choice.kind)
         timing = Timing(start=settings.start)
         if choice.command is None or choice.address is None:
-            yield Opened(choice, client, Watcher(client, standing, timing))
+            yield Opened(choice, client, Watcher(client, standing, timing), slots)
             return
         child = child_environment(environ, choice.address, folder.path, settings.allow_cloud)
         if choice.kind is Kind.EMBEDDED:
             child |= {name: environ[name] for name in _FOR_PIP if name in environ}
             child["OLLAMA_MODELS"] = str(folder.models)
         launch = Launch(choice.command, child, choice.address)
-        yield Opened(choice, client, Supervisor(launch, client, standing, timing))
+        yield Opened(choice, client, Supervisor(launch, client, standing, timing), slots)
 
 
 def for_a_visitor(settings: Settings) -> Settings:

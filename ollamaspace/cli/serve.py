@@ -26,6 +26,10 @@ from ollamaspace.engine import ports
 from ollamaspace.engine.orphans import become_subreaper
 from ollamaspace.engine.state import State
 from ollamaspace.errors import OllamaSpaceError, PortTaken
+from ollamaspace.gateway.admission import Admission, Bounds
+from ollamaspace.gateway.gate import Gate
+from ollamaspace.gateway.leak_watch import LeakWatch
+from ollamaspace.gateway.loads import Loads
 from ollamaspace.gateway.streams import Streams
 from ollamaspace.logs import set_up
 from ollamaspace.models.catalogue import Catalogue
@@ -117,22 +121,25 @@ class Server:
         )
         sweeping = asyncio.create_task(parts.streams.sweep(), name="sweep")
         keeping = asyncio.create_task(self.accounts.run(), name="accounts")
+        watching = asyncio.create_task(parts.gate.watch.run(), name="leak watch")
         pulling = asyncio.create_task(self._pull_what_is_missing(parts), name="first pull")
         try:
             site = await self._open(runner)
             # Each of them runs for as long as the process does: one that ends by itself takes the process along.
-            await _first_of(running, sweeping, keeping, self.stop.wait())
+            await _first_of(running, sweeping, keeping, watching, self.stop.wait())
             log.info("stopping; %d streams have %g s to end", len(parts.streams), DRAIN)
             await site.stop()
             await parts.streams.drain(DRAIN)
-            for task in (sweeping, keeping):
+            for task in (sweeping, keeping, watching):
                 if task.done():
                     task.result()
         finally:
             self.found.engine.stop()
-            for task in (pulling, sweeping, keeping):
+            for task in (pulling, sweeping, keeping, watching):
                 task.cancel()
-            await _ended(parts.pulls.cancel(), runner.cleanup(), pulling, sweeping, keeping)
+            await _ended(
+                parts.pulls.cancel(), runner.cleanup(), parts.gate.loads.close(), pulling, sweeping, keeping, watching
+            )
 
     async def _open(self, runner: Runner) -> web.SockSite:
         await runner.setup()
@@ -157,9 +164,19 @@ class Server:
             client=client,
             engine=engine,
             streams=streams,
+            gate=self._gate(streams),
             catalogue=catalogue,
             pulls=Pulls(client, catalogue, settings.stall, PullTeller()),
             accounts=self.accounts,
+        )
+
+    def _gate(self, streams: Streams) -> Gate:
+        settings, found = self.settings, self.found
+        loads = Loads(found.client)
+        return Gate(
+            Admission(Bounds(found.slots, settings.queue, settings.queue_per_key)),
+            loads,
+            LeakWatch(found.client, found.engine, loads, streams.moved),
         )
 
     def _block(self) -> str:

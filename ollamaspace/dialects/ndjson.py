@@ -7,6 +7,7 @@ an error is held back too, because the reader gets ours in its place, and so is 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import ClassVar
 
 from ollamaspace.dialects.wire import record
@@ -100,6 +101,10 @@ def is_final(line: bytes) -> bool:
 
 def is_success(line: bytes) -> bool:
     return (record(line) or {}).get("status") == "success"
+
+
+def line(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def error_line(error: OllamaSpaceError) -> bytes:

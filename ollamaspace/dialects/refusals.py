@@ -21,6 +21,7 @@ _CALLERS_MISTAKES = re.compile(
     r"|exceeds the (available )?context|image input is not supported|does not support multimodal"
     r"|invalid (image|options)"
 )
+_TOO_LONG = re.compile(r"exceeds the (available )?context|longer than the context length")
 _UNKNOWN_MODEL = re.compile(r"^model\b.*\bnot found\b", re.IGNORECASE)
 
 _URL = re.compile(r"\bhttps?://[^\s\"']+")
@@ -94,3 +95,8 @@ def of_pull(text: str) -> str:
 
 def is_unknown_model(status: int, body: bytes) -> bool:
     return status == 404 and bool(_UNKNOWN_MODEL.match(readable(body.decode("utf-8", "replace"))))
+
+
+def is_too_long(status: int, body: bytes) -> bool:
+    """Whether a prompt was refused because the model's window does not hold it."""
+    return status >= 400 and bool(_TOO_LONG.search(readable(body.decode("utf-8", "replace"))))

@@ -101,6 +101,8 @@ class Relay:
     patience: float | None = None
     """Seconds of silence that are borne in the middle of the reply; None before its first byte."""
     pulse: Pulse | None = None
+    model: str | None = None
+    """The full name of the one that answers, once it does."""
     told: OllamaSpaceError | None = None
     heeding: bool = False
 
@@ -173,6 +175,13 @@ class Streams:
         for relay in list(self._all):
             if relay.owner in owners:
                 relay.tell(_key_is_gone())
+
+    def moved(self, model: str) -> float:
+        """When a stream of that model last moved, by the monotonic clock; minus infinity where there is none."""
+        return max(
+            (relay.deadline - relay.patience for relay in self._all if relay.model == model and relay.patience),
+            default=-math.inf,
+        )
 
     async def drain(self, within: float) -> None:
         """Accept nothing new, let streams end by themselves for `within` seconds, then tell the rest."""

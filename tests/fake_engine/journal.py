@@ -31,6 +31,7 @@ from typing import Any
 Event = dict[str, Any]
 
 POLL = 0.01
+_QUESTIONS = ("prompt", "messages", "input")
 
 
 class JournalWriter:
@@ -75,6 +76,11 @@ class Journal:
     def requests(self, path: str | None = None) -> list[Event]:
         """What reached the engine, health probes included."""
         return self.events("request") if path is None else self.events("request", path=path)
+
+    def questions(self) -> list[Event]:
+        """Requests for an answer; those that only load or unload a model have nothing to ask."""
+        bodies = [(each, each["body"]) for each in self.requests()]
+        return [each for each, body in bodies if isinstance(body, dict) and any(body.get(name) for name in _QUESTIONS)]
 
     def __str__(self) -> str:
         return "\n".join(json.dumps({k: v for k, v in each.items() if k != "environ"}) for each in self.events())

@@ -31,7 +31,7 @@ async def test_fifty_readers_are_told_of_a_crash_and_nothing_is_run_again(tmp_pa
         assert max(reader.ended for reader in readers) - killed < 1 + NOISE
         assert all(reader.complete and reader.last["code"] == "engine_crashed" for reader in readers)
         assert all("response" in line for reader in readers for line in reader.lines[:-1])
-        assert len(Journal(binary).requests("/api/generate")) == 50
+        assert len(Journal(binary).questions()) == 50
         change(binary, token_count=3)
         assert (await ask(space, session))[0] == 200
         assert (await space.status(session))["engine"]["restarts"] == 1
@@ -44,7 +44,7 @@ async def test_a_crash_before_the_first_byte_is_repeated_silently(
     async with started(tmp_path, binary) as space:
         status, lines = await ask(space, session)
         assert (status, lines[-1]["done"]) == (200, True)
-        assert len(Journal(binary).requests("/api/generate")) == 2
+        assert len(Journal(binary).questions()) == 2
 
 
 async def test_the_second_crash_before_the_first_byte_is_told(tmp_path: Path, session: aiohttp.ClientSession) -> None:
@@ -52,7 +52,7 @@ async def test_the_second_crash_before_the_first_byte_is_told(tmp_path: Path, se
     async with started(tmp_path, binary) as space:
         status, lines = await ask(space, session)
         assert (status, lines[0]["code"]) == (502, "engine_crashed")
-        assert len(Journal(binary).requests("/api/generate")) == 2
+        assert len(Journal(binary).questions()) == 2
 
 
 async def test_a_request_in_the_gap_is_held_and_served_or_told_when_to_come_back(

@@ -1,0 +1,184 @@
+"""From a call to a reply that has begun: a ready engine, a loaded model, one silent second try.
+
+Nothing has reached the reader yet, so whatever goes wrong here may be tried again or told by a status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
+
+import aiohttp
+from aiohttp import web
+
+from ollamaspace.access.identify import IDENTITY
+from ollamaspace.dialects import refusals
+from ollamaspace.dialects.wire import Splitter, Wire, ended_early
+from ollamaspace.engine.client import EngineClient
+from ollamaspace.errors import EngineCrashed, EngineError, OllamaSpaceError
+from ollamaspace.gateway import headers
+from ollamaspace.gateway.admission import Place
+from ollamaspace.gateway.gate import Gate, Status
+from ollamaspace.gateway.leak_watch import WHOLE
+from ollamaspace.gateway.model_names import full_name
+from ollamaspace.gateway.streams import Relay, Streams
+from ollamaspace.gateway.truncation import TRUNCATED
+from ollamaspace.logs import REQUEST_ID
+
+log = logging.getLogger("ollamaspace.gateway")
+
+_MOST_OF_A_REFUSAL = 64 * 1024
+_MOST_OF_A_WHOLE_REPLY = 16 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What asking needs to know of whoever keeps the engine."""
+
+    async def ready(self, within: float) -> None: ...
+
+    async def doubted(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the engine: `unknown_model` makes the error for a model it does not have."""
+
+    path: str
+    body: bytes
+    wire: Wire
+    unknown_model: Callable[[], Awaitable[OllamaSpaceError]]
+    method: str = "POST"
+    patience: float | None = None
+    """Seconds of silence to bear in the middle of the reply; None: as many as ever."""
+    model: str | None = None
+    """The one that works, which takes a slot and is counted; None where none does."""
+    cut: Callable[[], bytes] | None = None
+    """The body to send instead when the prompt is too long; None: that is an error."""
+    status: Callable[[Status], bytes] | None = None
+    """Makes a record of what happens before the first one; None: the reader wants none."""
+
+
+class Begun(NamedTuple):
+    """A reply that has begun: its first whole records, and the splitter that holds the rest."""
+
+    reply: aiohttp.ClientResponse
+    records: Splitter
+    first: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """`hold` is in seconds: how long an engine that is not ready is waited for."""
+
+    client: EngineClient
+    engine: Engine
+    streams: Streams
+    gate: Gate
+    hold: float
+
+    def place(self, request: web.Request, call: Call) -> AbstractContextManager[Place | None]:
+        """For the length of the answer. Raises TooMany or QueueFull at once."""
+        return nullcontext() if call.model is None else self.gate.place(call.model, request[IDENTITY].id)
+
+    async def begin(self, request: web.Request, call: Call, relay: Relay) -> Begun:
+        """The reply with its first record; the caller closes it. Raises EngineError."""
+        begun = await self._asked_twice(relay, call, len(call.body), partial(self._begin, request, call))
+        relay.model = None if call.model is None else full_name(call.model)
+        return begun
+
+    async def whole(self, request: web.Request, call: Call, relay: Relay) -> bytes:
+        """The reply, complete. Raises EngineError."""
+        return await self._asked_twice(relay, call, len(call.body) + WHOLE, partial(self._whole, request, call))
+
+    async def _asked_twice(self, relay: Relay, call: Call, size: int, ask: Callable[[], Awaitable[T]]) -> T:
+        """An engine that dies before anything was sent to the reader is asked once more, silently."""
+        for last_try in (False, True):
+            await self.engine.ready(self.hold)
+            relay.deadline = time.monotonic() + self.streams.first_byte
+            if relay.pulse is not None:
+                relay.pulse.asked()
+            try:
+                answer = await (ask() if call.model is None else self.gate.asked(call.model, size, ask))
+            except EngineCrashed:
+                if last_try:
+                    raise
+                log.info("the engine died before its first byte; asking once more")
+                relay.deadline = math.inf
+                await self.engine.doubted()
+            else:
+                self.streams.stalls_in_a_row = 0
+                return answer
+        raise AssertionError("the second try returns or raises")
+
+    async def _begin(self, request: web.Request, call: Call) -> Begun:
+        reply = await self._sent(request, call)
+        try:
+            records = call.wire.splitter()
+            first = b""
+            while not first and records.error is None and (chunk := await _read(reply.content)):
+                first = records.feed(chunk)
+            first = first or records.end()
+            if not first:
+                check_end(records)
+            if not first.startswith(call.wire.begins):
+                raise EngineError("The engine answered with something that was not asked for.")
+            return Begun(reply, records, first)
+        except BaseException:
+            reply.close()
+            raise
+
+    async def _whole(self, request: web.Request, call: Call) -> bytes:
+        reply = await self._sent(request, call)
+        with contextlib.closing(reply):
+            body = bytearray()
+            while chunk := await _read(reply.content):
+                body += chunk
+                if len(body) > _MOST_OF_A_WHOLE_REPLY:
+                    raise EngineError("The engine's answer is too large.")
+        return call.wire.whole(bytes(body))
+
+    async def _sent(self, request: web.Request, call: Call) -> aiohttp.ClientResponse:
+        sent = headers.to_engine(REQUEST_ID.get() or "-") | {"Accept": call.wire.content_type}
+        reply = await self.client.send(call.method, call.path, call.body, sent)
+        if reply.status == 200:
+            return reply
+        with contextlib.closing(reply):
+            body = b""
+            while len(body) < _MOST_OF_A_REFUSAL and (chunk := await _read(reply.content)):
+                body += chunk
+        log.info("the engine refused with %d", reply.status)
+        if refusals.is_unknown_model(reply.status, body):
+            raise await call.unknown_model()
+        if call.cut is not None and refusals.is_too_long(reply.status, body):
+            request[TRUNCATED] = True
+            return await self._sent(request, replace(call, body=call.cut(), cut=None))
+        raise refusals.refusal(reply.status, body)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    try:
+        return await content.readany()
+    except aiohttp.ClientError as error:
+        raise crashed() from error
+
+
+def crashed() -> EngineCrashed:
+    return EngineCrashed("The engine stopped in the middle of this answer.")
+
+
+def check_end(records: Splitter) -> None:
+    """Raises for an end that is none."""
+    if records.finished:
+        return
+    if records.error is not None:
+        raise refusals.failure(records.error)
+    raise ended_early()
