@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,18 @@ async def test_refusals_because_of_a_limit_are_counted_by_the_limit(
         ) as response:
             await response.read()
     assert (await figures(space, session)).of("rate_limited_total", policy="requests") == 2
+
+
+async def test_waiting_for_a_turn_is_counted_and_so_is_who_may_not_wait(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, models=(MODEL,), interval=0.02, token_count=15, thinking=())
+    async with started(tmp_path, binary, OLLAMA_NUM_PARALLEL="1", OLLAMASPACE_QUEUE_PER_KEY="1") as space:
+        answers = await asyncio.gather(*(ask(space, session) for _ in range(3)))
+        assert sorted(status for status, _ in answers) == [200, 200, 429]
+
+        found = await figures(space, session)
+        assert found.of("queue_wait_seconds_count") == 2
+        assert (found.of("queue_wait_seconds_sum") or 0) > 0.1
+        assert found.of("rate_limited_total", policy="queue_per_key") == 1
+        assert (found.of("time_to_first_token_seconds_sum", model=MODEL) or 0) > 0.1  # waiting is part of it
