@@ -5,55 +5,29 @@ Whatever would make the engine load the model anew for one request is refused wi
 
 from __future__ import annotations
 
-import binascii
 from typing import Any
 
 from ollamaspace.errors import BadRequest, TooLarge
-from ollamaspace.gateway.fields import Choice, Either, Field, Flag, Json, ListOf, Number, Table, Text, Whole, check
+from ollamaspace.gateway.bodies.ollama import IMAGES, RELOADING, SAMPLING
+from ollamaspace.gateway.bodies.rebuild import MAX_PREDICT
+from ollamaspace.gateway.fields import Choice, Either, Field, Flag, Json, ListOf, Table, Text, Whole, check
 from ollamaspace.gateway.model_names import LONGEST_NAME, fault, is_cloud
 from ollamaspace.gateway.strict_json import Limits, read_json
-
-MAX_PREDICT = 32_768
-MAX_IMAGES = 64
 
 _RELOADS = "It would load the model anew for this request; "
 
 INSTEAD_OF_OPTIONS = {
+    name: f"{_RELOADS}put PARAMETER {name} into the model's Modelfile instead." for name in RELOADING
+} | {
     "num_ctx": f"{_RELOADS}set OLLAMA_CONTEXT_LENGTH for all of them instead.",
     "main_gpu": f"{_RELOADS}set CUDA_VISIBLE_DEVICES for all of them instead.",
-} | {
-    name: f"{_RELOADS}put PARAMETER {name} into the model's Modelfile instead."
-    for name in ("num_batch", "num_gpu", "num_thread", "use_mmap", "draft_num_predict")
 }
 
 OPTIONS = Table(
-    Field("temperature", Number(0, 10)),
-    Field("top_p", Number(0, 1)),
-    Field("top_k", Whole(0, 1_000_000)),
-    Field("min_p", Number(0, 1)),
-    Field("typical_p", Number(0, 1)),
-    Field("repeat_penalty", Number(0, 10)),
-    Field("repeat_last_n", Whole(-1, 1_000_000)),
-    Field("presence_penalty", Number(-10, 10)),
-    Field("frequency_penalty", Number(-10, 10)),
-    Field("seed", Whole(-1, 2**32 - 1)),
-    Field("stop", ListOf(Text(longest=1_000, shortest=1), most=16)),
+    *SAMPLING,
     Field("num_predict", Whole(1, MAX_PREDICT)),
     instead=INSTEAD_OF_OPTIONS,
 )
-
-
-def _image_fault(image: str) -> str | None:
-    if image.startswith("data:"):
-        return "must be plain base64, without data: and what follows it up to the comma"
-    try:
-        binascii.a2b_base64(image, strict_mode=True)
-    except ValueError:  # binascii.Error is one, and so is what text beyond ASCII raises
-        return "must be an image in base64"
-    return None
-
-
-IMAGES = ListOf(Text(shortest=1, fault=_image_fault), most=MAX_IMAGES)
 
 TOOL_CALL = Table(
     Field("id", Text(longest=200)),
