@@ -15,7 +15,13 @@ from tests.fake_engine import Journal, change, make_binary
 from tests.space import Space, ask, started, until
 
 
-async def test_probes_need_no_key_and_tell_no_secret(space: Space, session: aiohttp.ClientSession) -> None:
+async def test_probes_pages_and_logs_learn_what_they_need(space: Space, session: aiohttp.ClientSession) -> None:
+    await _probes_need_no_key_and_tell_no_secret(space, session)
+    await _the_engines_last_words_can_be_read(space, session)
+    await _the_page_learns_what_it_shows(space, session)
+
+
+async def _probes_need_no_key_and_tell_no_secret(space: Space, session: aiohttp.ClientSession) -> None:
     async with session.get(f"{space.url}/healthz") as response:
         assert (response.status, await response.json()) == (200, {"status": "alive"})
     async with session.get(f"{space.url}/readyz") as response:
@@ -25,7 +31,7 @@ async def test_probes_need_no_key_and_tell_no_secret(space: Space, session: aioh
         assert response.status == 200
 
 
-async def test_the_page_learns_what_it_shows(space: Space, session: aiohttp.ClientSession) -> None:
+async def _the_page_learns_what_it_shows(space: Space, session: aiohttp.ClientSession) -> None:
     found = await space.status(session)
     assert found["loaded"] == []
     assert (found["pull"], found["default_model"]) == (None, "thinker:1b")
@@ -83,7 +89,7 @@ async def test_an_engine_that_is_gone_is_told_as_such(tmp_path: Path, session: a
         assert (await space.status(session))["engine"]["restarts"] == 1
 
 
-async def test_the_engines_last_words_can_be_read(space: Space, session: aiohttp.ClientSession) -> None:
+async def _the_engines_last_words_can_be_read(space: Space, session: aiohttp.ClientSession) -> None:
     async with session.get(f"{space.url}/space/logs", headers=space.headers) as response:
         lines = (await response.json())["lines"]
         assert any("Listening on" in line for line in lines)
