@@ -450,13 +450,14 @@ async def test_many_clients_at_once_get_what_is_theirs(bench: Bench) -> None:
 async def test_a_long_silence_before_the_first_byte_is_bridged_and_an_error_after_it_is_an_event(
     tmp_path: Path,
 ) -> None:
-    binary = make_binary(tmp_path, thinking=(), first_token=8.6, ending="error", at_token=0, times=1, slots=0)
+    binary = make_binary(tmp_path, thinking=(), first_token=8.6, ending="error", at_token=0)
     body = json.dumps({"model": SMALL, "messages": HELLO, "stream": True}).encode()
     async with started(tmp_path, binary, OLLAMA_NUM_PARALLEL="2") as space, clients(space.url, space.key) as c:
         headers = [("Host", "127.0.0.1"), ("Content-Type", "application/json"), *space.headers.items()]
         sent = request_bytes("POST", "/v1/chat/completions", headers, body)
         failing = asyncio.create_task(send(space.url, sent, 20))
         await Journal(binary).wait_for("request", path="/v1/chat/completions")
+        change(binary, ending="final")
 
         assert await message_of_anthropic(c) == SPOKEN
         answer = await failing
