@@ -71,6 +71,7 @@ class Watched:
     async def leak(self) -> None:
         change(self.engine.binary, leak="any", interval=0.02, token_count=50)
         assert await self.ask()
+        self.watch.left(MODEL)
         await self.engine.journal.wait_for("leaked")
         change(self.engine.binary, leak="", interval=0.0, token_count=3)
 
@@ -82,9 +83,9 @@ class Watched:
 async def watched(
     folder: Path, work: Work | None = None, moved: Callable[[str], float] = lambda model: -math.inf, **scenario: Any
 ) -> AsyncIterator[Watched]:
-    async with running(folder, slots=1, **scenario) as engine, EngineClient.open(engine.url) as client:
+    async with running(folder, **{"slots": 1, **scenario}) as engine, EngineClient.open(engine.url) as client:
         loads, work = Loads(client), work or Work()
-        watch = LeakWatch(client, work, loads, moved)
+        watch = LeakWatch(work, loads, 1, moved)
         watch.clock = Clock(RATE)
         watching = asyncio.create_task(watch.run())
         try:
@@ -130,20 +131,43 @@ async def test_an_engine_of_others_is_not_restarted(tmp_path: Path, caplog: pyte
         assert it.work.restarts == []
 
 
+async def test_silence_is_no_leak_while_nobody_has_left(tmp_path: Path) -> None:
+    async with watched(tmp_path, first_token=0.6) as it:
+        assert await it.ask()
+        it.watch.left(MODEL)
+        change(it.engine.binary, first_token=0.0)
+        assert await it.ask()
+        change(it.engine.binary, first_token=0.6)
+        assert await it.ask()  # it has answered since
+        assert it.unloads() == 0
+
+
+async def test_of_several_slots_one_answer_does_not_prove_that_none_is_lost(tmp_path: Path) -> None:
+    async with watched(tmp_path, slots=2) as it:
+        it.watch._slots = 2
+        await it.leak()
+        assert await it.ask()
+        assert await it.ask()
+        assert it.watch._models[MODEL].doubtful
+
+
 async def test_an_engine_that_works_is_given_its_time(tmp_path: Path) -> None:
     async with watched(tmp_path, Work(pace=1.0), first_token=0.5) as it:
+        it.watch.left(MODEL)
         assert await it.ask()  # ten seconds on the watch's clock
         assert it.unloads() == 0
 
 
 async def test_a_long_prompt_is_given_its_time(tmp_path: Path) -> None:
     async with watched(tmp_path, first_token=0.6) as it:
+        it.watch.left(MODEL)
         assert await it.ask(size=10_000)
         assert it.unloads() == 0
 
 
 async def test_a_load_is_given_its_time(tmp_path: Path) -> None:
     async with watched(tmp_path, load_time=0.6) as it:
+        it.watch.left(MODEL)
         reply = asyncio.create_task(it.client.post("/api/generate", BODY, {"Content-Type": "application/json"}))
         with it.watch.first_byte(MODEL, 1):
             (await reply).close()
@@ -153,6 +177,7 @@ async def test_a_load_is_given_its_time(tmp_path: Path) -> None:
 async def test_silence_beside_a_stream_that_moves_is_a_queue(tmp_path: Path) -> None:
     clock = Clock(RATE)
     async with watched(tmp_path, moved=lambda model: clock.now(), first_token=0.6) as it:
+        it.watch.left(MODEL)
         assert await it.ask()
         assert it.unloads() == 0
 

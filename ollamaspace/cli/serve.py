@@ -178,7 +178,7 @@ class Server:
         return Gate(
             Admission(Bounds(found.slots, settings.queue, settings.queue_per_key)),
             loads,
-            LeakWatch(found.client, found.engine, loads, streams.moved),
+            LeakWatch(found.engine, loads, found.slots, streams.moved),
         )
 
     def _block(self) -> str:

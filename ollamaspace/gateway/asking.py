@@ -9,7 +9,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -88,6 +88,16 @@ class Asker:
     def place(self, request: web.Request, call: Call) -> AbstractContextManager[Place | None]:
         """For the length of the answer. Raises TooMany or QueueFull at once."""
         return nullcontext() if call.model is None else self.gate.place(call.model, request[IDENTITY].id)
+
+    @contextlib.contextmanager
+    def closing(self, call: Call, begun: Begun) -> Iterator[None]:
+        """Closes the reply at the end: the engine would work on for a reader that merely stops listening."""
+        with contextlib.closing(begun.reply):
+            try:
+                yield
+            finally:
+                if call.model is not None and not begun.records.finished:
+                    self.gate.watch.left(call.model)
 
     async def begin(self, request: web.Request, call: Call, relay: Relay) -> Begun:
         """The reply with its first record; the caller closes it. Raises EngineError."""

@@ -118,8 +118,7 @@ class Forwarder:
                     await self._turn(answer, place)
                 begun = await self.asker.begin(request, call, relay)
             _note_model(request, call)
-            # Closing is what makes the engine stop: it would work on for a reader that merely stops listening.
-            with contextlib.closing(begun.reply):
+            with self.asker.closing(call, begun):
                 with relay.heed():
                     await self._pass_on(answer, begun)
                 relay.deadline = math.inf

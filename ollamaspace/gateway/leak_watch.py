@@ -1,27 +1,24 @@
 """Notices a slot that the engine has lost, and gets it back.
 
 Ollama can lose the slot of a reader who left while tokens came in a burst. From then on every request to that model
-waits for ever, while version and list of models are answered as always. So: a request without a first byte, a model
-that is in memory, no other stream of it that moves, and more time than its prompt can need. Then the requests that
-wait let go, the model is unloaded, and they are asked again. If the silence returns, the engine is restarted. A first
-byte makes a clean slate; without one no model costs more than one unload and one restart.
+waits for ever, while version and list of models are answered as always. So: somebody left before the end, a request
+after that has no first byte, the model is in memory, no other stream of it moves, and more time went by than the prompt
+can need. Then the requests that wait let go, the model is unloaded, and they are asked again. If the silence returns,
+the engine is restarted. Without a first byte in between no model costs more than one unload and one restart.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from ollamaspace.engine.client import EngineClient
 from ollamaspace.engine.clock import Clock
 from ollamaspace.errors import EngineError
-from ollamaspace.gateway import headers
 from ollamaspace.gateway.loads import Loads
 from ollamaspace.gateway.model_names import full_name
 
@@ -77,33 +74,30 @@ class _Wait:
 
 @dataclass(slots=True)
 class _Model:
-    """`silent`: seconds that somebody has waited since the last sign of life. `left`: the longest prompt given up."""
-
-    name: str
     waits: set[_Wait] = field(default_factory=set)
+    doubtful: bool = False
+    """A reader has left, so that a slot may be lost."""
     silent: float = 0.0
-    left: int = 0
+    """Seconds that somebody has waited since the last sign of life."""
+    read: int = 0
+    """The longest prompt given up since then, which the engine may be reading still."""
     cures: int = 0
 
     def patience(self, idle: bool | None) -> float:
         least, pace = IDLE if idle else UNSEEN
-        return least + (sum(wait.size for wait in self.waits) + self.left) / pace
+        return least + (sum(wait.size for wait in self.waits) + self.read) / pace
 
     def lives(self) -> None:
-        self.silent, self.left = 0.0, 0
+        self.silent, self.read = 0.0, 0
 
 
 class LeakWatch:
-    """`moved` tells when a stream of a model last moved, by `clock`."""
+    """`moved` tells when a stream of a model last moved, by `clock`; `slots` are those of a model."""
 
     def __init__(
-        self,
-        client: EngineClient,
-        engine: Engine,
-        loads: Loads,
-        moved: Callable[[str], float] = lambda model: -math.inf,
+        self, engine: Engine, loads: Loads, slots: int, moved: Callable[[str], float] = lambda model: -math.inf
     ) -> None:
-        self._client, self._engine, self._loads, self._moved = client, engine, loads, moved
+        self._engine, self._loads, self._slots, self._moved = engine, loads, slots, moved
         self.clock = Clock()
         self._models: dict[str, _Model] = {}
         self._work = _Work()
@@ -116,13 +110,14 @@ class LeakWatch:
         task = asyncio.current_task()
         assert task is not None
         name = full_name(model)
-        found = self._models.setdefault(name, _Model(model))
+        found = self._models.setdefault(name, _Model())
         wait = _Wait(size, task)
         found.waits.add(wait)
         try:
             yield
         except asyncio.CancelledError:
-            found.left = max(found.left, size)
+            found.read = max(found.read, size)
+            found.doubtful = True
             # Somebody else may have cancelled it in the same moment, and wants more than that it lets go.
             if not wait.let_go or task.uncancel():
                 raise
@@ -130,10 +125,16 @@ class LeakWatch:
         else:
             found.lives()
             found.cures = 0
+            # Of several slots another one may have answered.
+            found.doubtful = found.doubtful and self._slots > 1
         finally:
             found.waits.discard(wait)
             wait.over.set()
             self._forget(name, found)
+
+    def left(self, model: str) -> None:
+        """A reply was closed before its end."""
+        self._models.setdefault(full_name(model), _Model()).doubtful = True
 
     async def mended(self) -> None:
         """Returns when no model is being unloaded on our behalf."""
@@ -148,12 +149,12 @@ class LeakWatch:
             else:
                 self._work = _Work()
             for name, model in list(self._models.items()):
-                if model.waits:
+                if model.waits and model.doubtful:
                     await self._look_at(name, model)
 
     def _forget(self, name: str, model: _Model) -> None:
         """Silence is remembered: a reader who gave up after four seconds has waited in vain for four seconds."""
-        blank = not model.silent and not model.cures
+        blank = not (model.silent or model.cures or model.doubtful)
         if not model.waits and (blank or len(self._models) > _MOST_REMEMBERED):
             self._models.pop(name, None)
 
@@ -195,7 +196,7 @@ class LeakWatch:
             async with asyncio.timeout(self.clock.real(_UNLOADED_WITHIN)):
                 for wait in waits:
                     await wait.over.wait()
-                await self._unload(model.name)
+                await self._loads.unload(name)
                 while True:
                     if not await self._loads.listed(name):
                         return True
@@ -205,12 +206,6 @@ class LeakWatch:
         finally:
             self._loads.forget(name)
             self._mended.set()
-
-    async def _unload(self, model: str) -> None:
-        """POST /api/chat with no messages and keep_alive 0: Ollama's way. It answers before the model is gone."""
-        body = json.dumps({"model": model, "messages": [], "keep_alive": 0, "stream": False}).encode()
-        reply = await self._client.post("/api/chat", body, headers.to_engine("unload", streamed=False))
-        reply.close()
 
 
 class _Work:

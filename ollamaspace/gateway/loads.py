@@ -69,6 +69,12 @@ class Loads:
         """Whether the engine says that it has the model in memory. Raises EngineError."""
         return full_name(model) in {full_name(loaded.model) for loaded in await self._client.loaded()}
 
+    async def unload(self, model: str) -> None:
+        """POST /api/chat with no messages and keep_alive 0: Ollama's way. It answers before the model is gone."""
+        body = json.dumps({"model": model, "messages": [], "keep_alive": 0, "stream": False}).encode()
+        reply = await self._client.post("/api/chat", body, headers.to_engine("unload", streamed=False))
+        reply.close()
+
     async def close(self) -> None:
         loading = list(self._loading.values())
         for task in loading:
