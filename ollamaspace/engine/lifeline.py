@@ -15,11 +15,13 @@ from asyncio.subprocess import DEVNULL, Process
 log = logging.getLogger("ollamaspace.engine")
 
 # `read` returns non-zero at the end of the pipe. An empty line says that there is nothing to kill. In the line of a
-# stat file, what follows the bracket is state, parent, group; kin is looked for until a round finds nobody new. Only
-# words that the shell has built in: PATH is not ours to trust.
+# stat file, what follows the bracket is state, parent, group; kin is looked for until a round finds nobody new, and
+# the group is stopped meanwhile, so that it cannot start another. Only words that the shell has built in: PATH is not
+# ours to trust.
 _SCRIPT = """
 while read -r group; do last=$group; done
 [ -n "$last" ] || exit 0
+kill -s STOP -- "-$last"
 kin=" "
 grown=yes
 while [ "$grown" ]; do

@@ -110,6 +110,7 @@ class EngineProcess:
 
     def kill_kin(self) -> None:
         """SIGKILL to the group and to all that came from it, for when nobody will be there to clear up. Blocks."""
+        self._signal(signal.SIGSTOP)  # so that it starts nobody while we look
         kin = group.kin(self.group)  # before anybody dies: whose parent is dead is not found any more
         self.kill()
         for pid in kin:

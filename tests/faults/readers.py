@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from tests.fake_engine import Journal
-from tests.space import Space, is_alive
+from tests.space import Space, is_alive, stat
 
 NOISE = 1.5
 """Seconds that a busy machine may add; figures of an idle one come from `scripts/soak`."""
@@ -67,6 +69,16 @@ def left_of(binary: Path) -> list[int]:
     journal = Journal(binary)
     named = [each["pid"] for each in journal.events("started")] + [each["runner"] for each in journal.events("runner")]
     return sorted({pid for pid in [*named, *running_from(binary.parent)] if is_alive(pid)})
+
+
+def described(pids: Iterable[int]) -> str:
+    """For the message of a test that fails."""
+    told = []
+    for pid in pids:
+        with suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            told.append(f"{pid} {stat(pid)[:4]} {b' '.join(words)[-200:]!r}")
+    return "\n".join(told)
 
 
 def running_from(folder: Path) -> list[int]:

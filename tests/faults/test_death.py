@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.fake_engine import Journal, change, make_binary
-from tests.faults.readers import NOISE, Reader, left_of, reading, wide
+from tests.faults.readers import NOISE, Reader, described, left_of, reading, wide
 from tests.space import Space, ask, children, is_alive, started, until, zombies
 
 ENDLESS = 2_000
@@ -183,7 +183,7 @@ async def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
             space.process.kill()
             await space.process.wait()
             killed = time.monotonic()
-            await until(lambda: not left_of(binary), 5, lambda: str(left_of(binary)))
+            await until(lambda: not left_of(binary), 5, lambda: described(left_of(binary)))
             assert time.monotonic() - killed < 1 + NOISE
 
     await asyncio.gather(*(one(runner, early) for runner in ("plain", "detached") for early in (False, True)))
@@ -208,7 +208,7 @@ async def a_life(folder: Path, chance: random.Random) -> None:
         await until(lambda: not zombies(space.process.pid), 8)
         space.process.kill()
         await space.process.wait()
-        await until(lambda: not left_of(binary), 5, lambda: str(left_of(binary)))
+        await until(lambda: not left_of(binary), 5, lambda: described(left_of(binary)))
 
 
 def kill_one(space: Space, binary: Path, chance: random.Random) -> None:

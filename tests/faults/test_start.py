@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.fake_engine import Journal, free_port, make_binary
-from tests.faults.readers import NOISE, left_of
+from tests.faults.readers import NOISE, described, left_of
 from tests.space import Space, ask, can_connect, is_alive, started, until
 from tests.supervised import stranger
 
@@ -133,7 +133,7 @@ async def test_a_data_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
 async def test_the_engine_sees_no_secret_and_dies_before_us_when_memory_runs_out(tmp_path: Path) -> None:
     binary = make_binary(tmp_path)
     async with started(
-        tmp_path, binary, HF_TOKEN="hf_secret", OLLAMA_ORIGINS="*", OLLAMA_KEEP_ALIVE="9m", LLAMA_API_KEY="x"
+        tmp_path, binary, HF_TOKEN="hf_secret", OLLAMA_ORIGINS="*", OLLAMA_NUM_PARALLEL="2", LLAMA_API_KEY="x"
     ) as space:
         environ = Journal(binary).events("started")[0]["environ"]
         for added_by_the_shell in ("PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"):
@@ -143,7 +143,7 @@ async def test_the_engine_sees_no_secret_and_dies_before_us_when_memory_runs_out
             "HOME": str(tmp_path / "home"),
             "LANG": "C.UTF-8",
             "OLLAMA_HOST": f"127.0.0.1:{space.engine_port}",
-            "OLLAMA_KEEP_ALIVE": "9m",
+            "OLLAMA_NUM_PARALLEL": "2",
             "OLLAMA_NO_CLOUD": "1",
         }
         assert oom_score(space.engine_pid) >= 500 > oom_score(space.process.pid)
@@ -192,7 +192,7 @@ async def test_a_signal_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path
             # Before Python has come as far as our first line, a signal does what it always does.
             assert code in (0, -sent, 130), space.log
             assert time.monotonic() - asked < 2 + NOISE
-        await until(lambda: not left_of(binary), 2, lambda: str(left_of(binary)))
+        await until(lambda: not left_of(binary), 2, lambda: described(left_of(binary)))
 
     for first in range(0, 20, 4):
         await asyncio.gather(*(one(number) for number in range(first, first + 4)))
