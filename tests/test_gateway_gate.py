@@ -242,6 +242,28 @@ async def test_a_prompt_that_was_cut_is_told_in_a_header(
         assert (status, truncated, last["done"]) == (200, None, True)
 
 
+async def test_ollamas_own_clients_are_told_of_a_cut_prompt_too(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    async with behind(tmp_path, {**PLAIN, "context_length": 100}) as (space, _):
+        for stream in (True, False):
+            body = {**LONG, "stream": stream}
+            async with session.post(f"{space.url}/api/chat", json=body, headers=space.headers) as response:
+                assert (response.status, response.headers.get("X-Prompt-Truncated")) == (200, "true")
+
+
+async def test_a_request_that_only_loads_or_unloads_takes_no_slot(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with behind(tmp_path, SLOW, OLLAMASPACE_QUEUE="0") as (space, binary):
+        running = await first_line(space, session)
+        assert (await ask(space, session, HELLO))[0] == 503
+        for fields in ({}, {"keep_alive": 0}):
+            body = {"model": HELLO["model"], "stream": False, **fields}
+            async with session.post(f"{space.url}/api/generate", json=body, headers=space.headers) as response:
+                assert response.status == 200, await response.text()
+        assert len(Journal(binary).events("unloaded")) == 1
+        running.close()
+
+
 async def test_a_prompt_that_was_cut_is_told_in_a_line_where_the_headers_were_sent(
     tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from ollamaspace.access.identify import IDENTITY
 from ollamaspace.dialects import ollama
 from ollamaspace.dialects.wire import object_of
 from ollamaspace.errors import NoScope, OllamaSpaceError
-from ollamaspace.gateway import headers
+from ollamaspace.gateway import headers, truncation
 from ollamaspace.gateway.asking import Call
 from ollamaspace.gateway.bodies.rebuild import Rebuilder, Rebuilt
 from ollamaspace.gateway.body import read_body, require_json
@@ -86,14 +86,18 @@ class SurfaceApi:
         return self._whole(surface, request, await self.forwarder.whole(request, call), {})
 
     def _call(self, surface: Surface, request: web.Request, asked: Rebuilt, name: str) -> Call:
+        works = surface.slot and _asks(asked.fields)
+        honest = works and asked.wire is ollama.ANSWER
+        body, cut = truncation.bodies(asked.fields) if honest else (write_json(asked.fields), None)
         return Call(
             path=surface.engine_path or surface.path,
-            body=write_json(asked.fields),
+            body=body,
             wire=asked.wire,
             unknown_model=partial(self._unknown, request, name),
             method=surface.method,
             patience=_QUIET_PROGRESS if asked.wire is ollama.PROGRESS else None,
-            model=name if surface.slot else None,
+            model=name if works else None,
+            cut=cut,
         )
 
     def _whole(self, surface: Surface, request: web.Request, body: bytes, told: dict[str, str]) -> web.Response:
@@ -104,7 +108,9 @@ class SurfaceApi:
                 request.match_info.get("model", ""),
             )
             body = write_json(surface.view(object_of(body), viewer))
-        return web.Response(body=body, content_type=headers.JSON if body else None, headers=told)
+        response = web.Response(body=body, content_type=headers.JSON if body else None, headers=told)
+        truncation.mark(request, response)
+        return response
 
     async def _require(self, surface: Surface, request: web.Request, name: str) -> None:
         """To a key that may not use a model it is not there, or may not come to be."""
@@ -116,3 +122,8 @@ class SurfaceApi:
 
     async def _unknown(self, request: web.Request, name: str) -> OllamaSpaceError:
         return await self.models.unknown(name, request[IDENTITY].models)
+
+
+def _asks(fields: dict[str, Any]) -> bool:
+    """Without a question Ollama only loads the model, or unloads it: neither waits for a slot."""
+    return any(fields.get(name) for name in ("messages", "prompt", "input"))

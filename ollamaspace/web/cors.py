@@ -17,7 +17,7 @@ PREFLIGHT_SECONDS = 600
 
 _HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
 _SDK_HEADER = re.compile(r"x-stainless-[a-z-]{1,40}")  # what the generated clients of OpenAI and Anthropic add
-_EXPOSED = "Retry-After, X-Request-ID, Location"
+_EXPOSED = "Retry-After, X-Request-ID, X-Prompt-Truncated, Location"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
