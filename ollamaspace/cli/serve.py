@@ -151,8 +151,8 @@ class Server:
             raise await _port_taken(self.settings, error) from error
         site = web.SockSite(runner, self.door, backlog=_BACKLOG)
         await site.start()
-        _collect_seldom()
         banner.say(self._block())
+        _collect_seldom()
         log.info("listening on %s:%d", self.settings.host, self.settings.port)
         return site
 
