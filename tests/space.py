@@ -126,10 +126,7 @@ def environment(folder: Path, port: int, engine_port: int, binary: Path | None) 
         "OLLAMASPACE_PORT": str(port),
         "OLLAMASPACE_LOG_FORMAT": "text",
     }
-    if binary is None:
-        return found
-    # The fake engine has no limit unless a test sets one; Ollama's own default is a single answer at a time.
-    return found | {"OLLAMASPACE_OLLAMA_BIN": str(binary), "OLLAMA_NUM_PARALLEL": "1000"}
+    return found if binary is None else found | {"OLLAMASPACE_OLLAMA_BIN": str(binary)}
 
 
 def can_connect(port: int) -> bool:

@@ -274,3 +274,16 @@ async def test_a_prompt_that_was_cut_is_told_in_a_line_where_the_headers_were_se
             lines = [json.loads(line) async for line in response.content]
         assert [line["status"] for line in lines if "status" in line] == ["queued", "truncated"]
         running.close()
+
+
+async def test_the_owner_is_not_held_up_by_a_guess_of_what_the_engine_can_do(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    binary = make_binary(tmp_path, first_token=20.0)
+    async with started(tmp_path, binary) as space:
+        asking = [asyncio.create_task(ask(space, session, HELLO)) for _ in range(30)]
+        await until(lambda: len(Journal(binary).requests("/api/generate")) == 30, 10)
+        assert not any(task.done() for task in asking)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)

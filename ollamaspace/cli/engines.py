@@ -28,25 +28,28 @@ class Opened:
     engine: Supervisor | Watcher
     slots: int
     """Answers at once, a model."""
+    slots_given: bool
+    """Whether OLLAMA_NUM_PARALLEL says so, or it is what such an engine usually does."""
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, environ: Mapping[str, str], folder: DataFolder) -> AsyncIterator[Opened]:
     """Not started yet: that is `engine.run()`. Raises NoEngine or PortTaken."""
     choice = await locate(settings, environ)
-    slots = slots_of(choice.kind, environ.get("OLLAMA_NUM_PARALLEL"))
+    given = environ.get("OLLAMA_NUM_PARALLEL")
+    slots = slots_of(choice.kind, given), bool(given)
     async with EngineClient.open(choice.url) as client:
         standing = Standing(choice.kind)
         timing = Timing(start=settings.start)
         if choice.command is None or choice.address is None:
-            yield Opened(choice, client, Watcher(client, standing, timing), slots)
+            yield Opened(choice, client, Watcher(client, standing, timing), *slots)
             return
         child = child_environment(environ, choice.address, folder.path, settings.allow_cloud)
         if choice.kind is Kind.EMBEDDED:
             child |= {name: environ[name] for name in _FOR_PIP if name in environ}
             child["OLLAMA_MODELS"] = str(folder.models)
         launch = Launch(choice.command, child, choice.address)
-        yield Opened(choice, client, Supervisor(launch, client, standing, timing), slots)
+        yield Opened(choice, client, Supervisor(launch, client, standing, timing), *slots)
 
 
 def for_a_visitor(settings: Settings) -> Settings:

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from ollamaspace.access.accounts import Accounts, opened_accounts
+from ollamaspace.access.keys import OWNER
 from ollamaspace.access.owner import OwnerKey, owner_key
 from ollamaspace.app import Parts, armour, build_app
 from ollamaspace.cli import banner
@@ -179,6 +180,7 @@ class Server:
             Admission(Bounds(found.slots, settings.queue, settings.queue_per_key)),
             loads,
             LeakWatch(found.engine, loads, found.slots, streams.moved),
+            spared=None if found.slots_given else OWNER.id,
         )
 
     def _block(self) -> str:

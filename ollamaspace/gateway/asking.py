@@ -87,7 +87,8 @@ class Asker:
 
     def place(self, request: web.Request, call: Call) -> AbstractContextManager[Place | None]:
         """For the length of the answer. Raises TooMany or QueueFull at once."""
-        return nullcontext() if call.model is None else self.gate.place(call.model, request[IDENTITY].id)
+        key = request[IDENTITY].id
+        return nullcontext() if call.model is None or key == self.gate.spared else self.gate.place(call.model, key)
 
     @contextlib.contextmanager
     def closing(self, call: Call, begun: Begun) -> Iterator[None]:
@@ -117,7 +118,7 @@ class Asker:
             if relay.pulse is not None:
                 relay.pulse.asked()
             try:
-                answer = await (ask() if call.model is None else self.gate.asked(call.model, size, ask))
+                answer = await (ask() if call.model is None else self.gate.asked(call.model, relay.owner, size, ask))
             except EngineCrashed:
                 if last_try:
                     raise

@@ -25,6 +25,8 @@ class Gate:
     admission: Admission
     loads: Loads
     watch: LeakWatch
+    spared: str | None = None
+    """The key that need not queue here and whose models the engine loads by itself; None: every key queues."""
 
     def place(self, model: str, key: str) -> AbstractContextManager[Place]:
         """For the length of the generation. Raises TooMany or QueueFull at once."""
@@ -39,7 +41,7 @@ class Gate:
                 told = status
             await place.moved()
 
-    async def asked(self, model: str, size: int, ask: Callable[[], Awaitable[T]]) -> T:
+    async def asked(self, model: str, key: str, size: int, ask: Callable[[], Awaitable[T]]) -> T:
         """What `ask` returns, which is done when the first byte is there; `size` is that of the request, in bytes.
 
         Asks again where the engine had lost the slot. Raises EngineError when the model cannot be loaded.
@@ -47,7 +49,8 @@ class Gate:
         while True:
             await self.watch.mended()
             try:
-                await self.loads.in_memory(model)
+                if key != self.spared:
+                    await self.loads.in_memory(model)
                 with self.watch.first_byte(model, size):
                     answer = await ask()
             except LetGo:
