@@ -168,6 +168,10 @@ def _closed(port: int) -> bool:
     return not can_connect(port)
 
 
+def _asked(binary: Path, times: int) -> bool:
+    return len(Journal(binary).questions()) == times
+
+
 def _nothing_left(binary: Path) -> bool:
     return not left_of(binary)
 
@@ -208,7 +212,7 @@ async def stops(number: int, folder: Path, figures: Figures) -> None:
         async with started(own, binary) as space, wide() as session:
             for left in range(5):
                 _, (task,) = reading(space, session, 1)
-                await Journal(binary).wait_for("request", path="/api/generate", count=left + 1)
+                await until(functools.partial(_asked, binary, left + 1), 5)
                 task.cancel()
                 gone = time.monotonic()
                 closed = await Journal(binary).wait_for("reader-left", count=left + 1)

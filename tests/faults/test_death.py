@@ -125,7 +125,7 @@ async def test_when_the_reader_leaves_a_silent_engine_its_request_is_closed(
 ) -> None:
     binary = make_binary(tmp_path, first_token=60)
     async with started(tmp_path, binary) as space:
-        reader, left = await leaves_when(space, session, lambda: bool(Journal(binary).requests("/api/generate")))
+        reader, left = await leaves_when(space, session, lambda: bool(Journal(binary).questions()))
         assert reader.lines == []
         closed = await Journal(binary).wait_for("reader-left", path="/api/generate", tokens=0)
         assert closed["at"] - left < 0.05 + NOISE
