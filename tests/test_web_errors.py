@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from ollamaspace.web.errors import answer
+from ollamaspace.web.errors import answer, errors_as_answers
 from tests.front_door import BEARER, JSON, front_door
 
 HTML = ("Accept", "text/html,application/xhtml+xml")
@@ -61,6 +63,18 @@ async def test_a_fault_of_ours_shows_nothing_of_itself(caplog: pytest.LogCapture
     assert b"a secret of ours" not in found.body
     assert b"ZeroDivisionError" not in found.body
     assert "a secret of ours" in caplog.text  # the log has it
+
+
+async def test_a_fault_that_aiohttp_words_itself_shows_nothing_either(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPInternalServerError(text="Template 'secret.html' not found")
+
+    found = await errors_as_answers(make_mocked_request("GET", "/chat"), broken)
+
+    assert isinstance(found, web.Response)
+    assert (found.status, found.reason) == (500, "Internal Server Error")
+    assert "secret.html" not in (found.text or "")
+    assert "secret.html" in caplog.text
 
 
 async def test_a_wrong_method_names_the_right_ones() -> None:

@@ -40,8 +40,11 @@ async def errors_as_answers(request: web.Request, handler: Handler) -> web.Strea
         return answer(request, error)
     except web.HTTPRequestEntityTooLarge:
         return answer(request, TooLarge("The body is too large."))
-    except web.HTTPException:
-        raise
+    except web.HTTPException as error:
+        if error.status < 500:
+            raise
+        log.exception("unexpected error")  # aiohttp's own words for it name files
+        return answer(request, Unexpected())
     except ConnectionResetError:
         raise  # the reader left; nobody is there to be told
     except Exception:  # the last resort: one request must never end the process or show a trace
