@@ -23,7 +23,7 @@ from tests.fake_engine import make_binary
 from tests.figures import figures
 from tests.space import Space, started
 
-PAGES = {"/", "/chat", "/static/{path}"}
+PAGES = {"/", "/chat", "/keys", "/static/{path}"}
 OTHERS = ("/api/", "/v1/", "/k/")
 """Dialects that are not ours to describe."""
 

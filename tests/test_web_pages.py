@@ -1,4 +1,4 @@
-"""The page as it leaves the server: whole, relative, and without a secret or a line of script in it."""
+"""The pages as they leave the server: whole, relative, and without a secret or a line of script in them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ async def fetched(path: str, method: str = "GET") -> Answer:
         return await door.ask(method, path)
 
 
-@pytest.fixture
-async def page() -> Page:
-    found = await fetched("/chat")
+@pytest.fixture(params=["/chat", "/keys"])
+async def page(request: pytest.FixtureRequest) -> Page:
+    found = await fetched(request.param)
     assert (found.status, found.header("Content-Type")) == (200, "text/html; charset=utf-8")
     assert KEY.encode() not in found.body
     assert __version__.encode() in found.body
@@ -75,5 +75,6 @@ async def test_it_says_which_language_it_is_in(page: Page) -> None:
     assert ("html", "lang", "en") in page.attributes
 
 
-async def test_it_needs_no_key_and_sets_no_cookie() -> None:
-    assert (await fetched("/chat")).header("Set-Cookie") is None
+@pytest.mark.parametrize("path", ["/chat", "/keys"])
+async def test_it_needs_no_key_and_sets_no_cookie(path: str) -> None:
+    assert (await fetched(path)).header("Set-Cookie") is None

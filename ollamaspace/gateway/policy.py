@@ -36,6 +36,7 @@ class Rule:
 _OWN: tuple[Rule, ...] = (
     Rule(READ, "/", None),
     Rule(READ, "/chat", None),
+    Rule(READ, "/keys", None),
     Rule(READ, "/static/{path}", None),
     Rule(READ, "/healthz", None),
     Rule(READ, "/readyz", None),

@@ -1,4 +1,4 @@
-"""The page and the way to it. There are no secrets in it: the key is in the address's fragment or in the browser."""
+"""The pages and the way to them. No secrets are in them: the key is in the address's fragment or in the browser."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def add_routes(app: web.Application) -> None:
     )
     app.router.add_get("/", to_chat)
     app.router.add_get("/chat", chat)
+    app.router.add_get("/keys", keys)
 
 
 async def to_chat(request: web.Request) -> web.Response:
@@ -29,4 +30,9 @@ async def to_chat(request: web.Request) -> web.Response:
 
 @aiohttp_jinja2.template("chat.html")
 async def chat(request: web.Request) -> dict[str, str]:
+    return {"version": __version__, "lang": "en"}
+
+
+@aiohttp_jinja2.template("keys.html")
+async def keys(request: web.Request) -> dict[str, str]:
     return {"version": __version__, "lang": "en"}

@@ -24,6 +24,7 @@ const FLOORS = {
   lib: ["state", "lib"],
   controllers: ["state", "lib", "controllers"],
   "main.js": ["state", "lib", "controllers"],
+  "keys.js": ["state", "lib", "controllers"],
   "theme-first.js": [],
 };
 
@@ -65,26 +66,31 @@ test("the grep finds what it forbids", () => {
     assert.match(text, MARKUP);
 });
 
-test("the page asks for all modules at once", () => {
-  const page = readFileSync(join(ROOT, "templates/chat.html"), "utf8");
-  const listed = [...page.matchAll(/'((?:controllers|lib|state|\.\.\/vendor)\/[^']+)'/g)].map(
-    ([, name]) => `${name}.js`,
-  );
-  const needed = new Set();
-  const visit = (name) => {
-    if (needed.has(name)) return;
-    needed.add(name);
-    for (const imported of importsOf(SCRIPTS.find((script) => script.name === name) ?? { text: "" })) visit(imported);
-  };
-  visit("main.js");
-  needed.delete("main.js");
-  assert.deepEqual(listed.toSorted(), [...needed].toSorted());
-});
+for (const [template, entry] of [
+  ["chat.html", "main.js"],
+  ["keys.html", "keys.js"],
+]) {
+  test(`${template} asks for all modules at once`, () => {
+    const page = readFileSync(join(ROOT, "templates", template), "utf8");
+    const listed = [...page.matchAll(/'((?:controllers|lib|state|\.\.\/vendor)\/[^']+)'/g)].map(
+      ([, name]) => `${name}.js`,
+    );
+    const needed = new Set();
+    const visit = (name) => {
+      if (needed.has(name)) return;
+      needed.add(name);
+      for (const imported of importsOf(SCRIPTS.find((script) => script.name === name) ?? { text: "" })) visit(imported);
+    };
+    visit(entry);
+    needed.delete(entry);
+    assert.deepEqual(listed.toSorted(), [...needed].toSorted());
+  });
+}
 
 test("every script is used", () => {
   const imported = new Set(SCRIPTS.flatMap(importsOf));
   const loose = SCRIPTS.filter(({ name }) => !imported.has(name)).map(({ name }) => name);
-  assert.deepEqual(loose.toSorted(), ["main.js", "theme-first.js"]);
+  assert.deepEqual(loose.toSorted(), ["keys.js", "main.js", "theme-first.js"]);
 });
 
 for (const path of filesIn("templates", ".html")) {

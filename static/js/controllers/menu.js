@@ -1,18 +1,9 @@
 /** Earlier conversations of this browser, and the ways out. */
 
+import { ago } from "../state/words.js";
+import { Confirm } from "./confirm.js";
 import { fromTemplate, onActions, part, setText } from "./parts.js";
 import { Popup } from "./popup.js";
-
-const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-
-/** @param {number} at @param {number} now both in ms since 1970 */
-function ago(at, now) {
-  const minutes = Math.round((at - now) / 60_000);
-  if (minutes > -1) return "now";
-  if (minutes > -60) return AGO.format(minutes, "minute");
-  if (minutes > -1440) return AGO.format(Math.round(minutes / 60), "hour");
-  return AGO.format(Math.round(minutes / 1440), "day");
-}
 
 export class Menu {
   #panel;
@@ -20,7 +11,6 @@ export class Menu {
   #none;
   #popup;
   #dialog;
-  #ask = null;
   #entries;
 
   /**
@@ -33,7 +23,7 @@ export class Menu {
     this.#panel = part(root, "menu-panel");
     this.#list = part(root, "menu-list");
     this.#none = part(root, "menu-none");
-    this.#dialog = dialog;
+    this.#dialog = new Confirm(dialog);
     this.#popup = new Popup(part(root, "menu-button"), this.#panel, () => this.#fill());
     onActions(this.#panel, {
       open: (button) => this.#chosen(() => onOpen(button.dataset.id)),
@@ -41,11 +31,6 @@ export class Menu {
       "sign-out": () => this.#chosen(onSignOut),
       forget: () =>
         this.#confirm("Sign out and delete all chats?", "They are kept nowhere but in this browser.", onForget),
-    });
-    part(dialog, "dialog-cancel").addEventListener("click", () => dialog.close());
-    part(dialog, "dialog-ok").addEventListener("click", () => {
-      dialog.close();
-      this.#ask?.();
     });
   }
 
@@ -56,10 +41,7 @@ export class Menu {
 
   #confirm(question, consequence, action) {
     this.#popup.close();
-    this.#ask = action;
-    setText(part(this.#dialog, "dialog-question"), question);
-    setText(part(this.#dialog, "dialog-consequence"), consequence);
-    this.#dialog.showModal();
+    this.#dialog.ask(question, consequence, action);
   }
 
   #fill() {
@@ -67,7 +49,7 @@ export class Menu {
     this.#none.hidden = list.length > 0;
     this.#list.replaceChildren(...list.map((entry) => this.#entry(entry, entry.id === current)));
     part(this.#panel, "menu-delete").disabled = !list.some((entry) => entry.id === current);
-    this.#panel.querySelector("button:not(:disabled)").focus();
+    this.#panel.querySelector("a, button:not(:disabled)").focus();
   }
 
   #entry(entry, current) {

@@ -7,15 +7,21 @@ import { readObjects } from "./ndjson.js";
 
 /** A request that came to nothing: `code` is the API's word, or `offline` or `lost`. */
 export class RequestFailed extends Error {
-  /** @param {string} code @param {string} message @param {number} [retryAfter] seconds */
-  constructor(code, message, retryAfter) {
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {number} [retryAfter] seconds
+   * @param {string} [field]  of the body, that was refused
+   */
+  constructor(code, message, retryAfter, field) {
     super(message);
     this.code = code;
     this.retryAfter = retryAfter;
+    this.field = field;
   }
 }
 
-const STATUS_TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 async function failureOf(response) {
   const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
@@ -23,7 +29,8 @@ async function failureOf(response) {
   const code = typeof body.code === "string" ? body.code : `http_${response.status}`;
   // Routes of /space answer in RFC 9457, /chat_api in its own form.
   const message = [body.error, body.detail, body.title].find((text) => typeof text === "string") ?? "";
-  return new RequestFailed(code, message, Number.isFinite(seconds) ? seconds : undefined);
+  const field = typeof body.field === "string" ? body.field : undefined;
+  return new RequestFailed(code, message, Number.isFinite(seconds) ? seconds : undefined, field);
 }
 
 export class Client {
@@ -39,9 +46,21 @@ export class Client {
   models = () => this.#json("space/models");
 
   /** @param {string} model */
-  startPull = (model) => this.#send("space/pulls", "POST", { model }, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+  startPull = (model) => this.#send("space/pulls", "POST", { model }, AbortSignal.timeout(TIMEOUT_MS));
 
-  cancelPull = () => this.#send("space/pulls", "DELETE", undefined, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+  cancelPull = () => this.#send("space/pulls", "DELETE", undefined, AbortSignal.timeout(TIMEOUT_MS));
+
+  keys = () => this.#json("space/keys");
+
+  /** @param {number} days  today included */
+  usage = (days) => this.#json(`space/usage?days=${days}`);
+
+  /** @param {object} wanted */
+  makeKey = async (wanted) => (await this.#send("space/keys", "POST", wanted, AbortSignal.timeout(TIMEOUT_MS))).json();
+
+  /** @param {string} id */
+  revokeKey = (id) =>
+    this.#send(`space/keys/${encodeURIComponent(id)}`, "DELETE", undefined, AbortSignal.timeout(TIMEOUT_MS));
 
   /**
    * The objects of an answer, as they come. Ends without `done: true` when the connection was lost.
@@ -54,7 +73,7 @@ export class Client {
   }
 
   async #json(path) {
-    const response = await this.#send(path, "GET", undefined, AbortSignal.timeout(STATUS_TIMEOUT_MS));
+    const response = await this.#send(path, "GET", undefined, AbortSignal.timeout(TIMEOUT_MS));
     return response.json();
   }
 

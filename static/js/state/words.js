@@ -3,6 +3,7 @@
  */
 
 const COUNT = new Intl.NumberFormat("en");
+const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 /** @param {number} n @returns {string} such as `1,270` */
@@ -45,3 +46,12 @@ export const wholeSeconds = (ms) =>
 
 /** @param {number} n tokens a second */
 export const rate = (n) => `${n < 10 ? Number(n.toFixed(1)) : Math.round(n)} tok/s`;
+
+/** @param {number} at @param {number} now both in ms since 1970 @returns {string} such as `2 hours ago` */
+export function ago(at, now) {
+  const minutes = Math.round((at - now) / 60_000);
+  if (minutes > -1) return "now";
+  if (minutes > -60) return AGO.format(minutes, "minute");
+  if (minutes > -1440) return AGO.format(Math.round(minutes / 60), "hour");
+  return AGO.format(Math.round(minutes / 1440), "day");
+}

@@ -1,0 +1,48 @@
+/** The keys and what they have used. A name is whatever its maker wrote: it is text, and nothing else. */
+
+import { barChart } from "./bar-chart.js";
+import { fromTemplate, onActions, part, setText } from "./parts.js";
+
+export class KeyList {
+  #root;
+
+  /** @param {HTMLElement} root @param {{onRevoke: (id: string, name: string) => void}} tell */
+  constructor(root, { onRevoke }) {
+    this.#root = root;
+    onActions(root, { revoke: ({ dataset }) => onRevoke(dataset.id, dataset.name) });
+  }
+
+  /**
+   * @param {ReturnType<typeof import("../state/keys.js").ledger>} ledger
+   * @param {boolean} rules whether the key that is signed in may manage keys
+   */
+  update({ alive, ended, others }, rules) {
+    part(this.#root, "no-keys").hidden = !rules || alive.length > 0;
+    part(this.#root, "alive").replaceChildren(...alive.map((entry) => this.#entry(entry)));
+    part(this.#root, "others").replaceChildren(...others.map((entry) => this.#entry(entry)));
+    part(this.#root, "others-box").hidden = others.length === 0;
+    part(this.#root, "ended").replaceChildren(...ended.map((entry) => this.#entry(entry)));
+    part(this.#root, "ended-box").hidden = ended.length === 0;
+    setText(part(this.#root, "ended-count"), `Keys that no longer work (${ended.length})`);
+  }
+
+  #entry({ id, name, hint, standing, alive, facts, charts }) {
+    const made = fromTemplate("key-entry");
+    setText(part(made, "name"), name);
+    setText(part(made, "hint"), hint);
+    setText(part(made, "standing"), standing);
+    part(made, "facts").append(
+      ...facts.map((fact) => {
+        const line = document.createElement("li");
+        setText(line, fact);
+        return line;
+      }),
+    );
+    part(made, "charts").append(...charts.map(barChart));
+    const revoke = part(made, "revoke");
+    revoke.hidden = !alive || hint === "";
+    Object.assign(revoke.dataset, { id, name });
+    setText(part(made, "whose"), ` ${name}`);
+    return made;
+  }
+}

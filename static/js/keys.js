@@ -1,0 +1,164 @@
+/**
+ * Wires the page of the keys together: it is read anew whenever something was changed, and shows what a key may see. One
+ * that may not manage keys sees its own use.
+ */
+
+import { Confirm } from "./controllers/confirm.js";
+import { KeyForm } from "./controllers/key-form.js";
+import { KeyList } from "./controllers/key-list.js";
+import { MadeKey } from "./controllers/made-key.js";
+import { part, setText } from "./controllers/parts.js";
+import { SignIn } from "./controllers/sign-in.js";
+import { Theme } from "./controllers/theme.js";
+import { Client } from "./lib/client.js";
+import * as signedIn from "./lib/key.js";
+import { onThisDevice } from "./lib/shelf.js";
+import { explained, refused } from "./state/failures.js";
+import { DAYS, faultOf, lastDays, ledger, wantedOf } from "./state/keys.js";
+
+const ONLY_OWN = "This key may not manage keys; that needs the scope admin. What it has used itself is below.";
+
+const client = new Client();
+
+class KeysPage {
+  #root = document.body;
+
+  constructor() {
+    const root = this.#root;
+    this.signIn = new SignIn(part(root, "sign-in"), { onKey: (key, remember) => this.useKey(key, remember) });
+    this.confirm = new Confirm(part(root, "dialog"));
+    this.made = new MadeKey(part(root, "made-key"), {
+      onCopied: () => this.#tell("announcement", "The key is copied."),
+      onDone: () => this.begin.focus(),
+    });
+    this.form = new KeyForm(part(root, "key-form"), {
+      onMake: (form) => this.make(form),
+      onClose: () => this.closeForm(),
+    });
+    this.list = new KeyList(part(root, "keys"), { onRevoke: (id, name) => this.askToRevoke(id, name) });
+    this.begin = part(root, "begin");
+    this.begin.addEventListener("click", () => this.openForm());
+    new Theme(part(root, "theme"), {
+      chosen: onThisDevice.read("theme"),
+      onChoose: (theme) => onThisDevice.write("theme", theme),
+    });
+    addEventListener("storage", (event) => signedIn.concerns(event) && !signedIn.load() && this.signOut());
+  }
+
+  /** @returns {Promise<void>} when everything is shown */
+  async open() {
+    this.#root.dataset.view = "keys";
+    await this.load();
+  }
+
+  /** @param {string} [complaint] why the page asks for a key again */
+  signOut(complaint = "") {
+    signedIn.forget();
+    client.useKey("");
+    this.made.hide();
+    this.form.close();
+    this.list.update({ alive: [], ended: [], others: [] }, false);
+    this.#root.dataset.view = "sign-in";
+    this.signIn.show(complaint);
+  }
+
+  /** @returns {Promise<string>} why the key was not taken, or "" */
+  async useKey(key, remember) {
+    client.useKey(key);
+    try {
+      await client.status();
+    } catch (error) {
+      return refused(error);
+    }
+    signedIn.save(key, remember);
+    this.signIn.hide();
+    await this.open();
+    return "";
+  }
+
+  openForm() {
+    this.begin.hidden = true;
+    this.form.open();
+  }
+
+  closeForm() {
+    this.form.close();
+    this.begin.hidden = false;
+    this.begin.focus();
+  }
+
+  /** @param {import("./state/keys.js").Form} form @returns {Promise<{field: string, says: string} | null>} */
+  async make(form) {
+    const { wanted, fault } = wantedOf(form, lastDays(Date.now()).at(-1));
+    if (fault) return fault;
+    try {
+      const { name, key } = await client.makeKey(wanted);
+      this.closeForm();
+      this.made.show(name, key);
+    } catch (error) {
+      return faultOf(error);
+    }
+    await this.load();
+    return null;
+  }
+
+  askToRevoke(id, name) {
+    const consequence = "It is refused from now on, and answers that are being made for it end. This cannot be undone.";
+    this.confirm.ask(`Revoke the key “${name}”?`, consequence, () => this.revoke(id, name));
+  }
+
+  async revoke(id, name) {
+    try {
+      await client.revokeKey(id);
+    } catch (error) {
+      return this.#failed(error);
+    }
+    await this.load();
+    this.begin.focus();
+    this.#tell("announcement", `The key “${name}” is revoked.`);
+  }
+
+  async load() {
+    try {
+      const [keys, used] = await Promise.all([this.#keys(), client.usage(DAYS)]);
+      this.list.update(ledger(keys ?? [], used, Date.now()), keys !== null);
+      part(this.#root, "rules").hidden = keys === null;
+      this.#complain(keys === null ? ONLY_OWN : "");
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** All keys, or null where this key may not see them. */
+  async #keys() {
+    try {
+      return await client.keys();
+    } catch (error) {
+      if (error.code === "no_scope") return null;
+      throw error;
+    }
+  }
+
+  #failed(error) {
+    const { says, remedy } = explained(error, false);
+    if (remedy === "sign-in") return this.signOut(refused(error));
+    this.#complain(says);
+  }
+
+  #complain(says) {
+    this.#tell("trouble", says);
+    part(this.#root, "trouble").hidden = says === "";
+  }
+
+  #tell(name, words) {
+    setText(part(this.#root, name), words);
+  }
+}
+
+const given = signedIn.takeFromAddress();
+if (given) signedIn.save(given, true);
+const key = signedIn.load();
+client.useKey(key);
+const page = new KeysPage();
+if (key) page.open();
+else page.signOut();
