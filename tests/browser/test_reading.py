@@ -95,6 +95,17 @@ async def test_a_phone_has_room_for_fingers(chromium: Browser, space: Space) -> 
         assert [size for size in sizes if size[1] < 38] == []
 
 
+async def test_the_strip_of_a_phone_says_nothing_by_halves(chromium: Browser, space: Space) -> None:
+    async with visiting(chromium, space, **PHONE) as visitor:
+        await visitor.arrive()
+        await visitor.ask("Hello")
+        await visitor.answered()
+        await expect(visitor.page.locator("[data-part=rate]")).not_to_be_empty()
+        detail = visitor.page.locator("[data-part=detail]")
+        await detail.evaluate("(detail) => { detail.textContent = 'small demonstration model'; }")
+        await expect(detail).to_be_hidden()
+
+
 async def test_the_composer_grows_with_its_text_and_then_scrolls(chromium: Browser, space: Space) -> None:
     async with visiting(chromium, space) as visitor:
         await visitor.arrive()
