@@ -31,6 +31,11 @@ test("the server's own words are shown where the page has none", () => {
   assert.equal(explained(failure, false).says, "messages[2].role must be one of: user, assistant.");
 });
 
+test("the engine's own words are made a sentence", () => {
+  const failure = { code: "engine_error", message: "an error was encountered: unexpected EOF" };
+  assert.equal(explained(failure, false).says, "An error was encountered: unexpected EOF.");
+});
+
 test("when to try again is said", () => {
   assert.match(explained({ code: "queue_full", message: "", retryAfter: 7 }, false).says, /Try again in 7 s\.$/);
 });

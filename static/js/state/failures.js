@@ -39,6 +39,7 @@ const FAILURES = {
 };
 
 const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /**
  * @param {import("./conversation.js").Failure} failure
@@ -47,7 +48,9 @@ const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
  */
 export function explained(failure, midway) {
   const known = FAILURES[failure.code] ?? {};
-  const theirs = failure.message && sentence(failure.message);
+  const told = failure.message && sentence(failure.message);
+  // Other messages may begin with the name of a field, which stays as it is written.
+  const theirs = failure.code === "engine_error" ? capital(told) : told;
   const says = (midway && known.midway) || known.says || theirs || "Something went wrong.";
   const wait = failure.retryAfter ? ` Try again in ${failure.retryAfter} s.` : "";
   const remedy = known.remedy ?? (midway ? "continue" : "retry");
