@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import re
+import socket
 import time
 from collections.abc import Iterator
 
@@ -95,6 +96,19 @@ async def test_a_connection_too_many_is_told_so_and_room_is_used_again() -> None
             assert re.fullmatch(r"[0-9a-f]{16}", refused.header("X-Request-ID") or "")
             _assert_armoured(refused.headers)
         assert await _served_again(door)
+
+
+async def test_connections_that_are_accepted_in_one_go_are_counted_one_by_one() -> None:
+    async with front_door(Options(most=5)) as door:
+        address = ("127.0.0.1", int(door.url.rpartition(":")[2]))
+        with contextlib.ExitStack() as opened:
+            many = [opened.enter_context(socket.create_connection(address)) for _ in range(40)]
+            for each in many:
+                each.setblocking(False)
+            loop = asyncio.get_running_loop()
+            said = await asyncio.wait_for(asyncio.gather(*(loop.sock_recv(each, 30) for each in many[5:])), 5)
+
+    assert {each[:13] for each in said} == {b"HTTP/1.1 503 "}
 
 
 async def _served_again(door: Door) -> bool:

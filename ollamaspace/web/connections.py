@@ -11,7 +11,8 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp import http_parser, web
@@ -65,11 +66,11 @@ class Sparingly(logging.Filter):
 class Connection(web.RequestHandler):
     """One connection. Closed when no whole request has come `within` seconds of its beginning."""
 
-    __slots__ = ("_deadline", "_plain", "_within")
+    __slots__ = ("__weakref__", "_deadline", "_open", "_plain", "_within")
 
     def __init__(self, server: GuardedServer, **options: Any) -> None:
         super().__init__(server, **options)
-        self._plain, self._within = server.plain, server.within
+        self._plain, self._within, self._open = server.plain, server.within, server.open
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -78,6 +79,7 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.request_came()
+        self._open.discard(self)
         super().connection_lost(exc)
 
     def request_came(self) -> None:
@@ -88,7 +90,9 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Instead of aiohttp's own, which repeats what was sent."""
+        """Instead of aiohttp's own, which repeats what was sent. Raises ConnectionError when nobody can be told."""
+        if isinstance(exc, ConnectionError) and (self.transport is None or self.transport.is_closing()):
+            raise exc
         name = request.get(NAME) or new_name()
         REQUEST_ID.set(name)
         log.log(
@@ -118,7 +122,7 @@ class Refusal(asyncio.Protocol):
         self._body = b"\r\n" + body
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         transport.write(self._head + b"X-Request-ID: " + new_name().encode("ascii") + b"\r\n" + self._body)
         transport.close()
 
@@ -135,12 +139,16 @@ class GuardedServer(web.Server):
         )
         self._factory = made.request_factory
         self.plain, self.most, self.within = plain, most, within
+        # From being accepted on: aiohttp counts one only once it runs, when hundreds more may have been let in.
+        self.open: WeakSet[Connection] = WeakSet()
 
     def __call__(self) -> web.RequestHandler:
-        if len(self._connections) >= self.most:
+        if len(self.open) >= self.most:
             log.warning("refused a connection: there are %d already", self.most)
             return Refusal(self.plain)  # type: ignore[return-value]
-        return Connection(self, loop=self._loop, **self._kwargs)
+        connection = Connection(self, loop=self._loop, **self._kwargs)
+        self.open.add(connection)
+        return connection
 
     def _request(self, message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
         """aiohttp invites a body (Expect) before any of our code runs; so it never hears of the wish."""
