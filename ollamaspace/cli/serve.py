@@ -44,6 +44,7 @@ log = logging.getLogger("ollamaspace.serve")
 DRAIN = 4.5  # seconds that streams may go on after the first signal: with a stubborn engine's two all is over in eight
 LAST_HANDLERS = 0.5  # seconds for handlers that are no streams; aiohttp spends it twice
 _BACKLOG = 1024
+_OWN_DESCRIPTORS = 64  # engine, log, database, probes: without one to spare a healthy engine looks dead
 
 
 async def serve(command: Command) -> int:
@@ -118,7 +119,7 @@ class Server:
         runner = Runner(
             build_app(parts),
             armour(self.settings).plain(),
-            self.settings.max_connections,
+            _affordable(self.settings.max_connections),
             shutdown_timeout=LAST_HANDLERS,
         )
         sweeping = asyncio.create_task(parts.streams.sweep(), name="sweep")
@@ -242,6 +243,19 @@ def _allow_many_connections() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _affordable(connections: int) -> int:
+    """So many of them as there are descriptors for: one of the reader, one of the engine."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    most = max(1, (soft - _OWN_DESCRIPTORS) // 2)
+    if most < connections:
+        log.warning(
+            "with %d file descriptors, %d connections at once are served instead of %d", soft, most, connections
+        )
+    return min(most, connections)
 
 
 def _collect_seldom() -> None:
