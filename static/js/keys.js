@@ -29,7 +29,7 @@ class KeysPage {
     this.confirm = new Confirm(part(root, "dialog"));
     this.made = new MadeKey(part(root, "made-key"), {
       onCopied: () => this.#tell("announcement", "The key is copied."),
-      onDone: () => this.begin.focus(),
+      onDone: () => this.goOn(),
     });
     this.form = new KeyForm(part(root, "key-form"), {
       onMake: (form) => this.make(form),
@@ -42,6 +42,7 @@ class KeysPage {
       chosen: onThisDevice.read("theme"),
       onChoose: (theme) => onThisDevice.write("theme", theme),
     });
+    addEventListener("hashchange", () => this.#takeKey());
     addEventListener("storage", (event) => signedIn.concerns(event) && !signedIn.load() && this.signOut());
   }
 
@@ -57,6 +58,7 @@ class KeysPage {
     client.useKey("");
     this.made.hide();
     this.form.close();
+    this.begin.hidden = false;
     this.list.update({ alive: [], ended: [], others: [] }, false);
     this.#root.dataset.view = "sign-in";
     this.signIn.show(complaint);
@@ -77,14 +79,21 @@ class KeysPage {
   }
 
   openForm() {
-    this.begin.hidden = true;
     this.form.open();
+    this.goOn();
   }
 
   closeForm() {
     this.form.close();
-    this.begin.hidden = false;
-    this.begin.focus();
+    this.goOn();
+  }
+
+  /** To what comes next: no other key is begun while one is still to be kept, or in the making. */
+  goOn() {
+    this.begin.hidden = this.made.isShown || this.form.isOpen;
+    if (this.made.isShown) this.made.focus();
+    else if (this.form.isOpen) this.form.focus();
+    else this.begin.focus();
   }
 
   /** @param {import("./state/keys.js").Form} form @returns {Promise<{field: string, says: string} | null>} */
@@ -93,8 +102,9 @@ class KeysPage {
     if (fault) return fault;
     try {
       const { name, key } = await client.makeKey(wanted);
-      this.closeForm();
+      this.form.close();
       this.made.show(name, key);
+      this.goOn();
     } catch (error) {
       return faultOf(error);
     }
@@ -114,7 +124,7 @@ class KeysPage {
       return this.#failed(error);
     }
     await this.load();
-    this.begin.focus();
+    this.goOn();
     this.#tell("announcement", `The key “${name}” is revoked.`);
   }
 
@@ -137,6 +147,11 @@ class KeysPage {
       if (error.code === "no_scope") return null;
       throw error;
     }
+  }
+
+  #takeKey() {
+    const key = signedIn.takeFromAddress();
+    if (key) this.useKey(key, true).then((complaint) => complaint && this.signOut(complaint));
   }
 
   #failed(error) {

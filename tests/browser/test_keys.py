@@ -64,6 +64,7 @@ async def test_a_key_is_made_copied_once_and_taken_back(chromium: Browser, space
         await expect(visitor.page.get_by_role("button", name="Copied")).to_be_visible()
         await expect(visitor.page.get_by_role("status")).to_have_text("The key is copied.")
         assert await visitor.page.evaluate("navigator.clipboard.readText()") == key
+        await expect(visitor.page.get_by_role("button", name="Make a key")).to_be_hidden()
         await expect(card(visitor, "<b>Ada</b>")).to_contain_text("May ask models · only think*")
         await expect(card(visitor, "<b>Ada</b>")).to_contain_text("At most 1,000 requests a minute")
         await expect(card(visitor, "<b>Ada</b>")).to_contain_text("Never used; ends on 31 Jan 2199")
@@ -163,13 +164,12 @@ async def test_a_key_without_the_scope_is_told_so_and_sees_its_own_use(chromium:
         assert await use(space, session, key) == 200
 
         async def told() -> None:
-            # Another address first: a new fragment alone loads nothing.
-            await visitor.page.goto("about:blank")
             await arrive(visitor, key)
             await expect(visitor.page.get_by_role("alert").first).to_contain_text("This key may not manage keys")
             await expect(visitor.page.get_by_role("heading", level=3)).to_have_text(["Guest"], timeout=1000)
 
         await until_seen(told)
+        await expect(visitor.page.get_by_role("heading", level=2)).to_have_text(["Use by this key"])
         await expect(visitor.page.get_by_role("button", name="Make a key")).to_be_hidden()
         await expect(visitor.page.get_by_role("button", name="Revoke")).to_have_count(0)
 

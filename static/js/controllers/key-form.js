@@ -22,8 +22,15 @@ export class KeyForm {
     part(root, "close").addEventListener("click", onClose);
   }
 
+  get isOpen() {
+    return !this.#root.hidden;
+  }
+
   open() {
     this.#root.hidden = false;
+  }
+
+  focus() {
     part(this.#root, "name").focus();
   }
 
@@ -63,6 +70,9 @@ export class KeyForm {
     if (!fault) return;
     const field = fault.field ? part(this.#root, fault.field) : this.#submit;
     if (fault.field) setAttribute(field, "aria-invalid", "true");
+    // Beside what it is about: on a phone the end of the form is out of sight.
+    if (fault.field) field.closest("p, fieldset").append(this.#complaint);
+    else part(this.#root, "ways").before(this.#complaint);
     field.focus();
   }
 }

@@ -18,8 +18,10 @@ export class KeyList {
    */
   update({ alive, ended, others }, rules) {
     part(this.#root, "no-keys").hidden = !rules || alive.length > 0;
+    part(this.#root, "alive-box").hidden = alive.length === 0;
     part(this.#root, "alive").replaceChildren(...alive.map((entry) => this.#entry(entry)));
     part(this.#root, "others").replaceChildren(...others.map((entry) => this.#entry(entry)));
+    setText(part(this.#root, "others-title"), rules ? "Use by other keys" : "Use by this key");
     part(this.#root, "others-box").hidden = others.length === 0;
     part(this.#root, "ended").replaceChildren(...ended.map((entry) => this.#entry(entry)));
     part(this.#root, "ended-box").hidden = ended.length === 0;

@@ -34,6 +34,13 @@ export class MadeKey {
     setText(this.#copy, "Copy");
     setAttribute(this.#copy, "data-done", null);
     this.#root.hidden = false;
+  }
+
+  get isShown() {
+    return !this.#root.hidden;
+  }
+
+  focus() {
     this.#copy.focus();
   }
 
