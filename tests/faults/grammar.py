@@ -74,7 +74,19 @@ _OTHERS: tuple[Any, ...] = (None, True, False, [], {}, [[]], [None], [[], {}], {
 _BLOCKS: tuple[Any, ...] = (_IMAGE, _BLOCK, _CALL, TOOL, {"type": "input_audio", "input_audio": {"data": "x"}})
 _NAMES = (
     *("stream", "model", "messages", "content", "tools", "images", "input", "prompt", "options", "format", "think"),
-    *("keep_alive", "template", "raw", "type", "source", "image_url", "input_audio", "name", "truncate", "Model", "x"),
+    *(
+        "keep_alive",
+        "template",
+        "raw",
+        "type",
+        "source",
+        "image_url",
+        "input_audio",
+        "name",
+        "truncate",
+        "Model",
+        "a\r\nX: b",
+    ),
 )
 _METHODS = (*"GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT PROPFIND get".split(), "G\tT", "X" * 40, "\x7f")
 _HOSTS = (
