@@ -93,3 +93,9 @@ async def test_work_is_what_the_whole_group_has_used() -> None:
         for entry in group.children(leader.pid):
             os.kill(entry.pid, signal.SIGKILL)
     assert group.worked(leader.pid) == 0.0
+
+
+async def test_the_stillness_of_a_single_process_says_nothing_of_its_models() -> None:
+    async with shell("exec sleep 60") as leader:
+        await until(lambda: group.members(leader.pid) == [leader.pid], 10)
+        assert group.worked(leader.pid) is None

@@ -205,7 +205,7 @@ async def leave_and_lose(space: Space, binary: Path, session: aiohttp.ClientSess
 @pytest.mark.parametrize("stays", [False, True])
 async def test_a_lost_slot_is_found_again(tmp_path: Path, session: aiohttp.ClientSession, stays: bool) -> None:
     """By an unload; where that does not help, by a restart of the engine. Whoever waits is served."""
-    async with behind(tmp_path, {**SLOW, "leak": "any", "leak_stays": stays}) as (space, binary):
+    async with behind(tmp_path, {**SLOW, "runner": "plain", "leak": "any", "leak_stays": stays}) as (space, binary):
         await leave_and_lose(space, binary, session)
         async with asyncio.timeout(25 if stays else 10):
             answers = await asyncio.gather(*(ask(space, session, HELLO) for _ in range(3)))

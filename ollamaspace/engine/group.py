@@ -78,11 +78,15 @@ def children(parent: int) -> list[Entry]:
 
 
 def worked(group: int) -> float | None:
-    """Processor seconds that the live processes of a group have used; None where that cannot be told."""
-    if not _PROC.joinpath("self", "stat").exists():
+    """Processor seconds that the live processes of a group have used; None where that cannot be told.
+
+    Nor can it be of an engine that is a single process: without a runner, its models run somewhere else.
+    """
+    pids = members(group)
+    if len(pids) == 1 or not _PROC.joinpath("self", "stat").exists():
         return None
     ticks = 0
-    for pid in members(group):
+    for pid in pids:
         with contextlib.suppress(OSError):  # it ended meanwhile
             fields = (_PROC / str(pid) / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])  # utime and stime
