@@ -106,7 +106,7 @@ async def test_a_refusal_is_told_in_the_engines_words_and_can_be_tried_again(
     async with visiting(chromium, space, expected=NETWORK) as visitor:
         await visitor.arrive()
         await visitor.ask("Why?")
-        await expect(visitor.notice).to_contain_text("the runner has no memory left")
+        await expect(visitor.notice).to_contain_text("The runner has no memory left.")
         fake.will(refuse=None)
         fake.will_say("Because.")
         await visitor.notice.get_by_role("button", name="Try again").click()
