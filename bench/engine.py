@@ -1,7 +1,7 @@
-"""An engine that costs next to nothing: Ollama's API with invented tokens at an exact rate.
+"""An engine that costs next to nothing: Ollama's API, and OpenAI's chat, with invented tokens at an exact rate.
 
 It runs as Ollama does (`<binary> serve`, OLLAMA_HOST in the environment), so it can be supervised as well as proxied.
-Model `tokens:N` says N tokens a second, the first at once, `options.num_predict` in all, one chunk a token. The text
+Model `tokens:N` says N tokens a second, the first at once, as many as were asked for, one chunk a token. The text
 of a token is the monotonic clock in nanoseconds when it was written; that clock is the same for every process of the
 machine, so whoever reads it knows the token's age. It never looks at what was asked.
 """
@@ -14,6 +14,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import uvloop
@@ -71,19 +73,19 @@ def _chunk(line: str) -> bytes:
     return b"%x\r\n%b\n\r\n" % (len(line) + 1, line.encode())
 
 
+def _dense(record: dict[str, Any]) -> str:
+    return json.dumps(record, separators=(",", ":"))
+
+
+def _with_place(framed: bytes) -> bytes:
+    """The place of the stamp, instead of the sample that gave the chunk its size."""
+    return framed.replace((STAMP % 0).encode(), STAMP.encode())
+
+
 def _token_chunk(model: str) -> bytes:
     """A chunk with one place left for the stamp, whose width is fixed so that the chunk's size is."""
-    line = json.dumps(
-        {
-            "model": model,
-            "created_at": CREATED,
-            "message": {"role": "assistant", "content": STAMP},
-            "done": False,
-        },
-        separators=(",", ":"),
-    )
-    framed = _chunk(line % 0)
-    return framed.replace((STAMP % 0).encode(), STAMP.encode())
+    message = {"role": "assistant", "content": STAMP % 0}
+    return _with_place(_chunk(_dense({"model": model, "created_at": CREATED, "message": message, "done": False})))
 
 
 def _last_chunks(model: str, tokens: int) -> bytes:
@@ -98,10 +100,60 @@ def _last_chunks(model: str, tokens: int) -> bytes:
         "eval_count": tokens,
         "eval_duration": 1,
     }
-    return _chunk(json.dumps(record, separators=(",", ":"))) + b"0\r\n\r\n"
+    return _chunk(_dense(record)) + b"0\r\n\r\n"
+
+
+def _event(model: str, **more: Any) -> str:
+    """Without the newline that `_chunk` adds."""
+    record = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1767225600, "model": model}
+    return f"data: {_dense({**record, 'system_fingerprint': 'fp_ollama', **more})}\n"
+
+
+def _token_event(model: str) -> bytes:
+    """As `_token_chunk`, in OpenAI's words as Ollama writes them."""
+    choice = {"index": 0, "delta": {"content": STAMP % 0}, "finish_reason": None}
+    return _with_place(_chunk(_event(model, choices=[choice])))
+
+
+def _last_events(model: str, tokens: int, with_usage: bool) -> bytes:
+    """In one chunk, as they come from Ollama."""
+    events = [_event(model, choices=[{"index": 0, "delta": {}, "finish_reason": "length"}])]
+    if with_usage:
+        usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1}
+        events.append(_event(model, choices=[], usage=usage))
+    return _chunk("\n".join([*events, "data: [DONE]\n"])) + b"0\r\n\r\n"
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+EVENTS_HEAD = HEAD.replace(b"application/x-ndjson", b"text/event-stream")
+
+
+@dataclass(frozen=True)
+class Script:
+    """What to say in one stream."""
+
+    head: bytes
+    token: bytes
+    """With a place for the stamp."""
+    last: bytes
+    tokens: int
+
+
+def chat(asked: dict[str, Any]) -> Script:
+    model, tokens = asked["model"], (asked.get("options") or {}).get("num_predict", DEFAULT_TOKENS)
+    return Script(HEAD, _token_chunk(model), _last_chunks(model, tokens), tokens)
+
+
+def completion(asked: dict[str, Any]) -> Script:
+    model, tokens = asked["model"], asked.get("max_tokens", DEFAULT_TOKENS)
+    with_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
+    return Script(EVENTS_HEAD, _token_event(model), _last_events(model, tokens, with_usage), tokens)
+
+
+STREAMS: dict[tuple[bytes, bytes], Callable[[dict[str, Any]], Script]] = {
+    (b"POST", b"/api/chat"): chat,
+    (b"POST", b"/v1/chat/completions"): completion,
+}
 
 
 class Conversation(asyncio.Protocol):
@@ -138,22 +190,21 @@ class Conversation(asyncio.Protocol):
 
     def _answer(self, head: bytes, body: bytes) -> None:
         method, path, _ = head.split(b"\r\n", 1)[0].split(b" ", 2)
-        if (method, path) == (b"POST", b"/api/chat"):
-            self._stream(json.loads(body))
+        if (method, path) in STREAMS:
+            asked = json.loads(body)
+            self._stream(STREAMS[method, path](asked), int(asked["model"].partition(":")[2]))
         elif (method, path) in ANSWERS:
             self._transport.write(_plain(b"200 OK", json.dumps(ANSWERS[method, path]).encode()))
         else:
             self._transport.write(_plain(b"404 Not Found", b'{"error":"not found"}'))
 
-    def _stream(self, asked: dict[str, Any]) -> None:
-        model = asked["model"]
-        tokens = (asked.get("options") or {}).get("num_predict", DEFAULT_TOKENS)
-        self._left = tokens
-        self._interval = 1 / int(model.partition(":")[2])
-        self._chunk = _token_chunk(model)
-        self._last = _last_chunks(model, tokens)
+    def _stream(self, script: Script, rate: int) -> None:
+        self._left = script.tokens
+        self._interval = 1 / rate
+        self._chunk = script.token
+        self._last = script.last
         self._due = self._loop.time()
-        self._transport.write(HEAD)
+        self._transport.write(script.head)
         self._say()
 
     def _say(self) -> None:

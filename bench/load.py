@@ -1,7 +1,8 @@
 """Readers: opens streams one after the other, ages every token it gets, prints one JSON object.
 
 `python -m bench.load '{"url":...}'`; a process of its own, so that what it costs is not counted as the relay's. It
-trusts nobody: a stream is complete only when every token, the final line and the terminal chunk have come.
+trusts nobody: a stream is complete only when every token, the final record of its dialect and the terminal chunk
+have come.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import cast
 import uvloop
 
 TOKEN = re.compile(rb'"content":"(\d{20})"')
-FINAL = b'"done":true'
+"""The same words in both dialects."""
 LAST_CHUNK = 0
 
 
@@ -36,15 +37,19 @@ class Order:
     apart: float
     limit: float
 
+    @property
+    def openai(self) -> bool:
+        return self.path.startswith("/v1/")
+
+    @property
+    def final(self) -> bytes:
+        """Stands in the last record of a complete stream, and in no other."""
+        return b"data: [DONE]\n" if self.openai else b'"done":true'
+
     def request(self) -> bytes:
-        body = json.dumps(
-            {
-                "model": f"tokens:{self.rate}",
-                "messages": [{"role": "user", "content": "Count."}],
-                "stream": True,
-                "options": {"num_predict": self.tokens},
-            }
-        ).encode()
+        length = {"max_tokens": self.tokens} if self.openai else {"options": {"num_predict": self.tokens}}
+        asked = {"model": f"tokens:{self.rate}", "messages": [{"role": "user", "content": "Count."}], "stream": True}
+        body = json.dumps(asked | length).encode()
         head = (
             f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nAuthorization: Bearer {self.key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -55,12 +60,13 @@ class Order:
 class Reader(asyncio.Protocol):
     """One stream: takes the response out of its chunks as it comes."""
 
-    def __init__(self, request: bytes, ages: array[int]) -> None:
+    def __init__(self, request: bytes, final: bytes, ages: array[int]) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.status = 0
         self.tokens = 0
         self.first_ns = 0
         self.complete = False
+        self._final_mark = final
         self._final = False
         self._request = request
         self._ages = ages
@@ -114,7 +120,7 @@ class Reader(asyncio.Protocol):
                 self.first_ns = now - self._asked_ns
             self.tokens += 1
             self._ages.append(now - int(stamp))
-        if FINAL in text:
+        if self._final_mark in text[:whole]:
             self._final = True
 
 
@@ -149,7 +155,7 @@ async def run(order: Order) -> Outcome:
     connecting: list[asyncio.Task[None]] = []
     for number in range(order.streams):
         await asyncio.sleep(start + number * order.apart - loop.time())
-        reader = Reader(request, ages)
+        reader = Reader(request, order.final, ages)
         readers.append(reader)
         connecting.append(asyncio.create_task(_open(reader, order.port)))
     await asyncio.gather(*connecting)

@@ -12,12 +12,21 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ENGINE = HERE / "engine.py"
 VENV = HERE.parent / ".cache" / "bench-venv"
+
+SLOTS = "2000"
+"""More than there are streams: the queue is asked each time and nobody waits."""
+LIMITS = (
+    *("--model", "tokens:*"),
+    *("--requests-per-minute", "1000000"),
+    *("--tokens-per-day", "1000000000000"),
+    *("--concurrent", "10000"),
+)
 
 
 class Missing(Exception):
@@ -44,6 +53,8 @@ class Command:
     argv: list[str]
     path: str
     env: dict[str, str] = field(default_factory=dict)
+    key: str | None = None
+    """With which it is called, if not with the one of the ground."""
 
 
 def nginx(ground: Ground) -> Command:
@@ -122,11 +133,29 @@ def ollamaspace(ground: Ground) -> Command:
     return Command([sys.executable, "-m", "ollamaspace"], "/chat_api", env)
 
 
+def v1(ground: Ground) -> Command:
+    """The same, asked in OpenAI's words."""
+    return replace(ollamaspace(ground), path="/v1/chat/completions")
+
+
+def made_key(ground: Ground) -> Command:
+    """The same with a line to wait in, called with a key that has every kind of limit and comes near none."""
+    plain = ollamaspace(ground)
+    slots = {"OLLAMA_NUM_PARALLEL": SLOTS, "OLLAMASPACE_QUEUE": SLOTS, "OLLAMASPACE_QUEUE_PER_KEY": SLOTS}
+    command = replace(plain, env=plain.env | slots)
+    folder = ("--data-dir", command.env["OLLAMASPACE_DATA_DIR"])
+    make = [*command.argv, "keys", "new", *folder, *LIMITS, "bench"]
+    made = subprocess.run(make, env=environment(command), check=True, stdout=subprocess.PIPE, text=True)
+    return replace(command, key=made.stdout.strip())
+
+
 RELAYS: dict[str, Callable[[Ground], Command]] = {
     "nginx": nginx,
     "caddy": caddy,
     "bare": bare,
     "ollamaspace": ollamaspace,
+    "made-key": made_key,
+    "v1": v1,
     "original": original,
 }
 
@@ -136,6 +165,8 @@ LABELS = {
     "caddy": "Caddy",
     "bare": "the least aiohttp relay (no key, no checks)",
     "ollamaspace": "**OllamaSpace**",
+    "made-key": "the same, made key with limits, and a queue",
+    "v1": "the same, /v1/chat/completions",
     "original": "FastAPI + httpx (the original design)",
 }
 

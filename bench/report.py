@@ -52,9 +52,9 @@ def ratio(row: Row, by: dict[str, Row], other: str) -> str:
 
 def load_table(by: dict[str, Row]) -> str:
     lines = [
-        "| relay | µs a token | rounds | x Caddy | x original | first token p50 / p99 ms | token age p50 / p99 ms "
-        "| added p50 / p99 ms | PSS / RSS MiB | complete | others |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| relay | µs a token | rounds | x Caddy | x original | x OllamaSpace | first token p50 / p99 ms "
+        "| token age p50 / p99 ms | added p50 / p99 ms | PSS / RSS MiB | complete | others |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_load_line(name, row, by) for name, row in by.items()]
     return "\n".join(lines)
@@ -65,12 +65,13 @@ def _load_line(name: str, row: Row, by: dict[str, Row]) -> str:
     age = f"{row.outcome('age_p50'):.2f} / {row.outcome('age_p99'):.2f}"
     complete = f"{row.complete} of {row.rounds[0].wanted} | {row.disturbance:.0%}"
     if name == "direct":
-        return f"| {LABELS[name]} | - | - | - | - | {first} | {age} | - | - | {complete} |"
+        return f"| {LABELS[name]} | - | - | - | - | - | {first} | {age} | - | - | {complete} |"
     added = "-"
     if "direct" in by:
         parts = [row.outcome(field) - by["direct"].outcome(field) for field in ("age_p50", "age_p99")]
         added = f"{parts[0]:.2f} / {parts[1]:.2f}"
-    cost = f"{row.median('cpu_us'):.0f} | {row.spread} | {ratio(row, by, 'caddy')} | {ratio(row, by, 'original')}"
+    ratios = " | ".join(ratio(row, by, peer) for peer in ("caddy", "original", "ollamaspace"))
+    cost = f"{row.median('cpu_us'):.0f} | {row.spread} | {ratios}"
     memory = f"{row.median('load_pss'):.0f} / {row.median('load_rss'):.0f}"
     return f"| {LABELS[name]} | {cost} | {first} | {age} | {added} | {memory} | {complete} |"
 

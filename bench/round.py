@@ -143,7 +143,7 @@ def measure(name: str, build: Callable[[Ground], Command], shape: Shape, process
             wait_for_port(child, ground.port)
             opened_ms = (time.monotonic() - started) * 1000
             idle, rest = _at_rest(child.pid)
-            use = _under_load(_pids(child.pid), _order(ground.port, command.path, shape), processors)
+            use = _under_load(_pids(child.pid), _order(ground.port, command, shape), processors)
     return Result(
         relay=name,
         shape=shape.name,
@@ -163,13 +163,13 @@ def measure_direct(shape: Shape, processors: Processors) -> Result:
     """The engine itself: what the readers would see without any relay, and so what there is to add to."""
     with tempfile.TemporaryDirectory(prefix="bench-") as place, engine(Path(place), processors) as (_, address):
         port = int(address.rpartition(":")[2])
-        use = _under_load([], _order(port, "/api/chat", shape), processors)
+        use = _under_load([], _order(port, Command([], "/api/chat"), shape), processors)
     return Result("direct", shape.name, shape.streams, 0, 0, 0, 0, 0, 0, use.others, use.outcome)
 
 
-def _order(port: int, path: str, shape: Shape) -> Order:
+def _order(port: int, command: Command, shape: Shape) -> Order:
     tokens = round(shape.rate * shape.seconds)
-    return Order(port, path, KEY, shape.streams, shape.rate, tokens, APART, STREAM_LIMIT)
+    return Order(port, command.path, command.key or KEY, shape.streams, shape.rate, tokens, APART, STREAM_LIMIT)
 
 
 def _pids(root: int) -> list[int]:

@@ -18,8 +18,12 @@ from bench.round import free_port
 SLOWEST_ANSWER_MS = 5_000
 
 
-def order(port: int, streams: int = 3, tokens: int = 8) -> Order:
-    return Order(port, "/api/chat", "key", streams, rate=200, tokens=tokens, apart=0.001, limit=10)
+CHAT = "/api/chat"
+COMPLETIONS = "/v1/chat/completions"
+
+
+def order(port: int, streams: int = 3, tokens: int = 8, path: str = CHAT) -> Order:
+    return Order(port, path, "key", streams, rate=200, tokens=tokens, apart=0.001, limit=10)
 
 
 @pytest.fixture
@@ -70,9 +74,9 @@ async def saying(pieces: list[bytes]) -> AsyncIterator[int]:
         await ended.wait()
 
 
-async def outcome_of(pieces: list[bytes], tokens: int) -> tuple[int, int]:
+async def outcome_of(pieces: list[bytes], tokens: int, path: str = CHAT) -> tuple[int, int]:
     async with saying(pieces) as port:
-        outcome = await run(order(port, streams=1, tokens=tokens))
+        outcome = await run(order(port, streams=1, tokens=tokens, path=path))
     return outcome.complete, outcome.tokens
 
 
@@ -81,8 +85,14 @@ def whole_stream(tokens: int) -> bytes:
     return engine.HEAD + token * tokens + engine._last_chunks("tokens:200", tokens)
 
 
-async def test_every_token_of_the_engine_is_counted_and_aged(engine_port: int) -> None:
-    outcome = await run(order(engine_port))
+def whole_events(tokens: int) -> bytes:
+    said = engine.completion({"model": "tokens:200", "max_tokens": tokens})
+    return said.head + (said.token % 1) * tokens + said.last
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+async def test_every_token_of_the_engine_is_counted_and_aged(engine_port: int, path: str) -> None:
+    outcome = await run(order(engine_port, path=path))
     assert (outcome.complete, outcome.tokens) == (3, 24)
     assert 0 < outcome.age_p50 <= outcome.age_p99 < SLOWEST_ANSWER_MS
     assert 0 < outcome.first_p50 < SLOWEST_ANSWER_MS
@@ -99,6 +109,19 @@ async def test_a_stream_without_its_end_is_not_complete() -> None:
     assert await outcome_of([stream.removesuffix(b"0\r\n\r\n")], 2) == (0, 2)
     assert await outcome_of([stream.replace(b'"done":true', b'"done":null')], 2) == (0, 2)
     assert await outcome_of([stream], 3) == (0, 2)
+
+
+async def test_events_may_come_in_any_pieces() -> None:
+    stream = whole_events(2)
+    assert await outcome_of([stream[at : at + 37] for at in range(0, len(stream), 37)], 2, COMPLETIONS) == (1, 2)
+    assert await outcome_of([stream], 2, COMPLETIONS) == (1, 2)
+
+
+async def test_events_without_their_end_are_not_complete() -> None:
+    stream = whole_events(2)
+    assert await outcome_of([stream.removesuffix(b"0\r\n\r\n")], 2, COMPLETIONS) == (0, 2)
+    assert await outcome_of([stream.replace(b"[DONE]", b"[LOST]")], 2, COMPLETIONS) == (0, 2)
+    assert await outcome_of([whole_stream(2)], 2, COMPLETIONS) == (0, 2)
 
 
 async def test_a_refusal_is_not_complete_even_if_it_looks_like_a_stream() -> None:

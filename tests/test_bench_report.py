@@ -19,6 +19,7 @@ RUN = [
     result("direct", 0, age=0.1),
     *(result("caddy", cost) for cost in (30, 31, 90)),
     *(result("ollamaspace", cost, complete) for cost, complete in ((10, 100), (62, 99), (63, 100))),
+    result("v1", 77.5),
 ]
 
 
@@ -29,8 +30,9 @@ def line_of(label: str, table: str) -> list[str]:
 
 def test_ratios_are_those_of_the_medians() -> None:
     table = whole(RUN).partition("### Start")[0]
-    assert line_of("OllamaSpace", table)[1:5] == ["62", "10-63", "2.00", "-"]
-    assert line_of("| Caddy |", table)[1:5] == ["31", "30-90", "1.00", "-"]
+    assert line_of("**OllamaSpace**", table)[1:6] == ["62", "10-63", "2.00", "-", "1.00"]
+    assert line_of("| Caddy |", table)[1:6] == ["31", "30-90", "1.00", "-", "0.50"]
+    assert line_of("/v1/chat/completions", table)[5] == "1.25"
 
 
 def test_one_lost_stream_in_one_round_is_seen() -> None:
@@ -43,10 +45,10 @@ def test_the_worst_disturbance_of_all_rounds_is_shown() -> None:
 
 
 def test_added_age_is_what_no_relay_would_not_have() -> None:
-    assert line_of("OllamaSpace", whole(RUN).partition("### Start")[0])[7] == "0.10 / 0.20"
+    assert line_of("**OllamaSpace**", whole(RUN).partition("### Start")[0])[8] == "0.10 / 0.20"
 
 
 def test_start_and_rest_are_of_relays_only() -> None:
     table = rest_table(rows(RUN))
-    assert line_of("OllamaSpace", table)[1:] == ["300", "30 / 40"]
+    assert line_of("**OllamaSpace**", table)[1:] == ["300", "30 / 40"]
     assert "no relay" not in table
