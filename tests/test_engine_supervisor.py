@@ -29,7 +29,7 @@ async def test_it_is_ready_when_our_own_child_answers(tmp_path: Path) -> None:
 
 async def test_one_that_exits_at_once_is_tried_again_ever_more_slowly(tmp_path: Path) -> None:
     binary = make_binary(tmp_path, exit_code=1, last_words="Error: mkdir /models: permission denied")
-    async with supervised(binary, rate=10, start=8) as engine:
+    async with supervised(binary, rate=10, start=30) as engine:
         words = await engine.gives_up()
         starts = [event["at"] * 10 for event in engine.journal.events("started")]
     assert "exited with status 1" in words
