@@ -39,6 +39,8 @@ class Operation:
     refusals: tuple[int, ...] = ()
     """Besides those that follow from what it needs."""
     parameters: tuple[Schema, ...] = ()
+    told: tuple[str, ...] = ()
+    """Headers of its answers besides those of every response, by their names among the components."""
 
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -47,6 +49,13 @@ _DAYS = {
     "in": "query",
     "description": "So many days, today included (UTC).",
     "schema": {"type": "integer", "minimum": 1, "maximum": 400, "default": 30},
+}
+_QUEUE_STATUS = {
+    "name": "X-Queue-Status",
+    "in": "header",
+    "description": "`1`: before the first line of a streamed answer, lines tell how the request stands: its place in "
+    "the queue, a prompt that was cut.",
+    "schema": {"type": "string"},
 }
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -58,7 +67,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST", "/chat_api",
         "Ask a model. Streamed, a line an object, the last with `done: true`; or one object with `stream: false`.",
         {200: {_NDJSON: {"type": "string"}, _JSON: ref("Answer")}},
-        "ChatRequest", (404, *ENGINE),
+        "ChatRequest", (404, *ENGINE), (_QUEUE_STATUS,), ("X-Prompt-Truncated",),
     ),
     Operation("GET", "/space/status", "The engine, what it has loaded, the pull under way.",
               {200: {_JSON: ref("Status")}}),
@@ -114,6 +123,10 @@ def document(version: str) -> dict[str, Any]:
             "headers": {
                 "RequestId": {"description": "Stands in the log too.", "schema": {"type": "string"}},
                 "RetryAfter": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}},
+                "X-Prompt-Truncated": {
+                    "description": "The oldest messages did not fit into the model's window and were not read.",
+                    "schema": {"const": "true"},
+                },
             },
         },
     }
@@ -144,15 +157,16 @@ def _name(operation: Operation) -> str:
 
 def _responses(operation: Operation, needs: Scope | None) -> Iterator[tuple[int, dict[str, Any]]]:
     for status, content in operation.answers.items():
-        yield status, _response(status, content)
+        yield status, _response(status, content, operation.told)
     refusals = {*ANYBODY, *(KEYED if needs else ()), *(BODIED if operation.body else ()), *operation.refusals}
     kind = {_PROBLEM: ref("Problem")} if operation.path.startswith("/space/") else {_JSON: ref("Error")}
     for status in refusals - operation.answers.keys():
         yield status, _response(status, kind)
 
 
-def _response(status: int, content: dict[str, Schema]) -> dict[str, Any]:
+def _response(status: int, content: dict[str, Schema], told: tuple[str, ...] = ()) -> dict[str, Any]:
     headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
+    headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in told}
     if status in (429, 503):
         headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
     found: dict[str, Any] = {"description": reason(status), "headers": headers}

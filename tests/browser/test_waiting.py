@@ -65,6 +65,50 @@ async def test_the_strip_tells_loading_reading_thinking_and_writing_apart(
         await expect(visitor.page.locator("[data-part=rate]")).to_have_text(re.compile(r"^[\d.]+ tok/s$"))
 
 
+async def test_who_waits_in_line_sees_the_place_and_is_answered_in_turn(chromium: Browser, tmp_path: Path) -> None:
+    binary = make_binary(tmp_path, slots=1, thinking=(), tokens=("Yes. ",) * 3)
+    async with (
+        started(tmp_path, binary, arguments=(), OLLAMA_NUM_PARALLEL="1") as space,
+        visiting(chromium, space) as one,
+        visiting(chromium, space) as two,
+        visiting(chromium, space) as three,
+    ):
+        for visitor in (one, two, three):
+            await visitor.arrive()
+        await one.ask("So that there is a pace")
+        await one.answered()
+        change(binary, tokens=("word ",) * 600, interval=0.05)
+        await one.ask("Slowly, please")
+        await expect(one.word).to_have_text("writing")
+        change(binary, tokens=("Yes. ",) * 3, interval=0.0)
+        await two.ask("Me too")
+        await expect(two.word).to_have_text("waiting next in line")
+        await expect(two.answer).to_contain_text("Waiting, next in line")
+        await three.ask("And me")
+        await expect(three.word).to_have_text("waiting 2nd in line")
+        await expect(three.answer.locator("[data-part=doing-text]")).to_have_text(
+            re.compile(r"Waiting, 2nd in line, about \d+ s$")
+        )
+        await expect(three.page.locator("[data-part=detail]")).to_have_text(re.compile(r"^about \d+ s$"))
+        await one.page.get_by_role("button", name="Stop").click()
+        for visitor in (two, three):
+            await visitor.answered()
+            await expect(visitor.prose).to_have_text("Yes. Yes. Yes.")
+
+
+async def test_turns_that_did_not_fit_are_told_beside_the_answer(chromium: Browser, space: Space, fake: Engine) -> None:
+    fake.will_say("Because.", context_length=100)
+    async with visiting(chromium, space) as visitor:
+        await visitor.arrive()
+        await visitor.ask("word " * 80)
+        await visitor.answered()
+        told = visitor.answer.get_by_text("The oldest turns did not fit into the model's window")
+        await expect(told).to_be_hidden()
+        await visitor.ask("word " * 80)
+        await expect(told).to_be_visible()
+        await expect(visitor.prose).to_have_text("Because.")
+
+
 async def test_an_engine_killed_while_answering_is_told_and_the_answer_goes_on(
     chromium: Browser, space: Space, fake: Engine
 ) -> None:

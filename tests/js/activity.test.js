@@ -34,6 +34,14 @@ for (const [name, given, word, tone] of [
   ["cannot run", [status("cannot_run"), true, undefined], "engine cannot run", "bad"],
   ["unreachable", [status("unreachable"), true, undefined], "engine unreachable", "bad"],
   ["a state this page does not know", [status("dreaming"), true, undefined], "dreaming", "wait"],
+  ["waiting in line", [status(), true, { ...turn("waiting"), queue: { position: 2 } }], "waiting 2nd in line", "wait"],
+  ["waiting as the next", [null, true, { ...turn("waiting"), queue: { position: 1 } }], "waiting next in line", "wait"],
+  [
+    "waiting in line for an engine that is gone",
+    [status("backoff"), true, { ...turn("waiting"), queue: { position: 2 } }],
+    "engine restarting",
+    "wait",
+  ],
 ]) {
   test(`is told: ${name}`, () => {
     const found = activity(...given);
@@ -45,6 +53,13 @@ for (const [name, given, word, tone] of [
 test("a restart tells its reason, how often, and for how long", () => {
   const found = activity(status("backoff", [], { reason: "stopped with signal 9", restarts: 2 }), true, undefined);
   assert.equal(found.detail, "stopped with signal 9, try 2, 3 s");
+});
+
+test("whoever waits in line is told how long, where that is known", () => {
+  const told = (queue) => activity(status("ready", []), true, { ...turn("waiting"), queue });
+  const found = told({ position: 3, wait: 72 });
+  assert.deepEqual([found.says, found.detail], ["Waiting, 3rd in line, about 1 min 12 s", "about 1 min 12 s"]);
+  assert.deepEqual([told({ position: 11 }).says, told({ position: 11 }).detail], ["Waiting, 11th in line", ""]);
 });
 
 test("a demonstration model is called one", () => {

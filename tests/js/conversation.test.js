@@ -64,6 +64,22 @@ test("what comes after the end changes nothing", () => {
   }
 });
 
+test("a place in line is known until something else happens", () => {
+  const queued = (position, wait) => ({ type: "queued", position, wait });
+  const waits = play(asked(), queued(2, 12), queued(1, 6));
+  assert.deepEqual(lastTurn(waits).queue, { position: 1, wait: 6 });
+  const ends = [wrote("a"), finished(), failed(), { type: "stopped", at: 2 }, { type: "truncated" }];
+  for (const event of ends) assert.equal(lastTurn(next(waits, event)).queue, undefined);
+  assert.equal(lastTurn(restored(waits)).queue, undefined);
+  assert.equal(lastTurn(play(asked(), wrote("a"), queued(1))).queue, undefined);
+});
+
+test("turns that the engine did not read are remembered with the answer, and not with the next", () => {
+  const state = play(asked(), { type: "truncated" }, wrote("a"), finished());
+  assert.equal(lastTurn(state).truncated, true);
+  assert.equal(lastTurn(next(state, { type: "retried", id: "2", model: "m", at: 5 })).truncated, undefined);
+});
+
 test("a turn that did not change keeps its identity", () => {
   const before = play(asked(), wrote("a"), finished(), asked("And?", "2"));
   const after = next(before, wrote("b"));
@@ -149,6 +165,8 @@ test("whatever happens, only the last turn is live, and a text never shrinks", (
     (i) => asked(`q${i}`, `${i}`),
     () => wrote("x"),
     () => thought("y", 9),
+    () => ({ type: "queued", position: 2 }),
+    () => ({ type: "truncated" }),
     () => finished(),
     () => failed(),
     () => ({ type: "stopped", at: 1 }),

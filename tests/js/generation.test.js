@@ -44,6 +44,25 @@ test("pieces become words, and the last line the end with its figures", async ()
   assert.deepEqual(events[1].figures, { promptTokens: 9, tokens: 2, rate: 20, firstMs: 0, window: 0 });
 });
 
+test("lines that tell how the request stands are no words, and unknown ones nothing", async () => {
+  const queued = { status: "queued", position: 2, wait: 12 };
+  const events = await told([
+    [queued, { status: "constructor" }],
+    [{ status: "queued" }],
+    [{ status: "truncated" }, said("a")],
+    [LAST],
+  ]);
+  assert.deepEqual(
+    events.slice(0, 3).map(({ at, ...event }) => event),
+    [
+      { type: "queued", position: 2, wait: 12 },
+      { type: "truncated" },
+      { type: "wrote", text: "a", thinking: "", model: "m", lines: 1 },
+    ],
+  );
+  assert.equal(events[3].type, "finished");
+});
+
 test("thinking is told apart from words", async () => {
   const [event] = await told([[said("", "Hm")], [LAST]]);
   assert.deepEqual([event.text, event.thinking], ["", "Hm"]);

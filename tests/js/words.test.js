@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, count, duration, rate, shortCount, wholeSeconds, windowSize } from "../../static/js/state/words.js";
+import { bytes, count, duration, ordinal, rate, shortCount, wholeSeconds, windowSize } from "../../static/js/state/words.js";
 
 const table = (made, rows) => {
   for (const [given, wanted] of rows)
@@ -23,6 +23,12 @@ table(windowSize, [
   [131072, "128k"],
   [5000, "5k"],
   [0, "0"],
+]);
+table(ordinal, [
+  [1, "1st"],
+  [2, "2nd"],
+  [11, "11th"],
+  [23, "23rd"],
 ]);
 table(bytes, [
   [0, "0 B"],

@@ -54,6 +54,7 @@ export class Answer {
   #prose = part(this.element, "prose");
   #doing = part(this.element, "doing");
   #doingText = part(this.element, "doing-text");
+  #truncated = part(this.element, "truncated");
   #notice = part(this.element, "notice");
   #says = part(this.element, "says");
   #remedy = part(this.element, "remedy");
@@ -82,6 +83,7 @@ export class Answer {
     else this.#view.finish(turn.text);
     this.#prose.hidden = turn.text === "";
     this.#tellDoing(turn, says, now);
+    this.#truncated.hidden = !turn.truncated || turn.text === "";
     const notice = live ? null : noticeOf(turn);
     this.#tellNotice(notice, last);
     this.#actions.hidden = live;
@@ -95,7 +97,8 @@ export class Answer {
     this.#doing.hidden = turn.phase !== "waiting";
     if (this.#doing.hidden) return;
     const waited = now - turn.askedAt;
-    setText(this.#doingText, waited < 2000 ? says : `${says}, ${wholeSeconds(waited)}`);
+    // Beside how long it may take, how long it has taken would be a second figure to puzzle over.
+    setText(this.#doingText, waited < 2000 || turn.queue?.wait ? says : `${says}, ${wholeSeconds(waited)}`);
   }
 
   #tellNotice(notice, last) {

@@ -63,12 +63,15 @@ export class Client {
     this.#send(`space/keys/${encodeURIComponent(id)}`, "DELETE", undefined, AbortSignal.timeout(TIMEOUT_MS));
 
   /**
-   * The objects of an answer, as they come. Ends without `done: true` when the connection was lost.
+   * The objects of an answer, as they come, and before them lines that tell how the request stands. Ends without
+   * `done: true` when the connection was lost.
    * @param {object} body
    * @param {AbortSignal} signal
    */
   async *chat(body, signal) {
-    const response = await this.#send("chat_api", "POST", body, signal);
+    const response = await this.#send("chat_api", "POST", body, signal, { "X-Queue-Status": "1" });
+    // Where nothing had to wait, the headers could still tell what otherwise is a line.
+    if (response.headers.get("X-Prompt-Truncated") === "true") yield [{ status: "truncated" }];
     if (response.body) yield* readObjects(response.body);
   }
 
@@ -77,8 +80,8 @@ export class Client {
     return response.json();
   }
 
-  async #send(path, method, body, signal) {
-    const headers = { Authorization: `Bearer ${this.#key}` };
+  async #send(path, method, body, signal, wishes = {}) {
+    const headers = { ...wishes, Authorization: `Bearer ${this.#key}` };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const response = await fetch(path, {
       method,

@@ -9,6 +9,12 @@ import { RequestFailed } from "./client.js";
 const FIRST_BYTE_MS = 315_000;
 const SILENCE_MS = 75_000;
 
+/** How a request stands, as an event; a line this page does not know is none. @type {Map<unknown, (line: any) => any>} */
+const STANDING = new Map([
+  ["queued", ({ position, wait }) => (position >= 1 ? { type: "queued", position, wait } : undefined)],
+  ["truncated", () => ({ type: "truncated" })],
+]);
+
 const textOf = (lines, field) => lines.map((line) => line.message?.[field] ?? "").join("");
 
 /** @param {any} line @returns {import("../state/conversation.js").Figures} */
@@ -61,7 +67,9 @@ export class Generation {
 
   async #follow(client, body) {
     for await (const lines of client.chat(body, this.#abort.signal)) {
-      this.#expectWithin(SILENCE_MS);
+      this.#tellStanding(lines);
+      // Whoever stands in line hears nothing while nobody moves.
+      this.#expectWithin(lines.every((line) => line.status) ? FIRST_BYTE_MS : SILENCE_MS);
       const said = lines.filter((line) => line.message);
       const [text, thinking] = [textOf(said, "content"), textOf(said, "thinking")];
       if (text || thinking) {
@@ -73,6 +81,13 @@ export class Generation {
       if (last) return { type: "finished", ending: last.done_reason ?? "stop", figures: figuresOf(last) };
     }
     throw new RequestFailed("lost", "");
+  }
+
+  #tellStanding(lines) {
+    for (const line of lines) {
+      const event = STANDING.get(line.status)?.(line);
+      if (event) this.#dispatch(event);
+    }
   }
 
   #endingOf(error) {

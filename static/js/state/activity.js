@@ -11,7 +11,7 @@
  * @typedef {{word: string, tone: Tone, detail: string, says: string}} Activity
  */
 
-import { wholeSeconds } from "./words.js";
+import { ordinal, wholeSeconds } from "./words.js";
 
 /** @type {Record<string, {word: string, tone: Tone, says: string}>} */
 const ENGINE = {
@@ -60,6 +60,14 @@ function engineActivity(status, online) {
   return { ...known, detail: parts.filter(Boolean).join(", ") };
 }
 
+/** @param {import("./conversation.js").Queue} queue @returns {Activity} */
+function queueActivity({ position, wait }) {
+  const place = position === 1 ? "next in line" : `${ordinal(position)} in line`;
+  const detail = wait > 0 ? `about ${wholeSeconds(wait * 1000)}` : "";
+  const says = ["Waiting", place, detail].filter(Boolean).join(", ");
+  return { word: `waiting ${place}`, tone: "wait", says, detail };
+}
+
 function waitingActivity(status, turn) {
   if (turn.model && windowOf(status, turn.model) === 0)
     return { word: "loading", tone: "busy", says: `Loading ${turn.model} into memory`, detail: "" };
@@ -77,6 +85,7 @@ export function activity(status, online, turn) {
   if (turn?.phase === "thinking") return { word: "thinking", tone: "busy", says: "Thinking", detail: "" };
   const engine = engineActivity(status, online);
   if (turn?.phase !== "waiting") return engine;
+  if (turn.queue && (engine.tone === "good" || (!status && online))) return queueActivity(turn.queue);
   if (!status && online) return { word: "waiting", tone: "busy", says: "Waiting for the engine", detail: "" };
   return engine.tone === "good" ? waitingActivity(status, turn) : engine;
 }

@@ -6,6 +6,7 @@
  *
  * @typedef {{promptTokens: number, tokens: number, rate: number, firstMs: number, window: number}} Figures
  * @typedef {{code: string, message: string, retryAfter?: number}} Failure
+ * @typedef {{position: number, wait?: number}} Queue  position 1 is the next one; `wait` is an estimate in seconds
  * @typedef {"waiting" | "thinking" | "writing" | "done" | "stopped" | "failed"} Phase
  * @typedef {object} Turn
  * @property {string} id
@@ -14,6 +15,8 @@
  * @property {string} [model]      assistant only, like all that follow
  * @property {string} [thinking]
  * @property {Phase} [phase]
+ * @property {Queue} [queue]       its place in line, while it has one
+ * @property {boolean} [truncated] the engine has not read the oldest turns
  * @property {number} [askedAt]    of a clock that does not jump, in ms; meaningless after a reload
  * @property {number} [thinkingAt]
  * @property {number} [thoughtMs]  how long it thought
@@ -57,7 +60,7 @@ const answer = (id, model, at) => ({
 const patched = (state, change) => {
   const turn = lastTurn(state);
   if (!isLive(turn)) return state;
-  return { ...state, turns: [...state.turns.slice(0, -1), { ...turn, ...change(turn) }] };
+  return { ...state, turns: [...state.turns.slice(0, -1), { ...turn, queue: undefined, ...change(turn) }] };
 };
 
 /** Two words that meet at a seam need the space that the engine's first token does not bring along. */
@@ -99,6 +102,9 @@ const HANDLERS = {
     const again = { ...kept, model, phase: "waiting", askedAt: at, seam: true };
     return { ...state, turns: [...state.turns.slice(0, -1), again] };
   },
+  queued: (state, { position, wait }) =>
+    patched(state, (turn) => (turn.phase === "waiting" ? { queue: { position, wait } } : {})),
+  truncated: (state) => patched(state, () => ({ truncated: true })),
   wrote: (state, event) => patched(state, (turn) => wrote(turn, event)),
   finished: (state, event) =>
     patched(state, (turn) => ({

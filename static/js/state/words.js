@@ -4,6 +4,9 @@
 
 const COUNT = new Intl.NumberFormat("en");
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const ORDINAL = new Intl.PluralRules("en", { type: "ordinal" });
+/** @type {Record<string, string>} */
+const SUFFIXES = { one: "st", two: "nd", few: "rd", other: "th" };
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 /** @param {number} n @returns {string} such as `1,270` */
@@ -43,6 +46,9 @@ export function duration(ms) {
 /** Whole seconds, for what is still running. @param {number} ms */
 export const wholeSeconds = (ms) =>
   ms < 60_000 ? `${Math.floor(ms / 1000)} s` : duration(Math.floor(ms / 1000) * 1000);
+
+/** @param {number} n a place in line @returns {string} such as `2nd` */
+export const ordinal = (n) => `${n}${SUFFIXES[ORDINAL.select(n)]}`;
 
 /** @param {number} n tokens a second */
 export const rate = (n) => `${n < 10 ? Number(n.toFixed(1)) : Math.round(n)} tok/s`;
