@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, count, duration, ordinal, rate, shortCount, wholeSeconds, windowSize } from "../../static/js/state/words.js";
+import {
+  bytes,
+  count,
+  duration,
+  ordinal,
+  rate,
+  shortCount,
+  wholeSeconds,
+  windowSize,
+} from "../../static/js/state/words.js";
 
 const table = (made, rows) => {
   for (const [given, wanted] of rows)
