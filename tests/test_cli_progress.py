@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pty
+import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,11 @@ def terminal() -> Iterator[tuple[TextIO, int]]:
 
 
 def drawn(descriptor: int) -> str:
-    return os.read(descriptor, 65536).decode().replace("\r\n", "\n")
+    """All that was drawn; a terminal may hand it over in pieces."""
+    said = b""
+    while select.select([descriptor], [], [], 0.3)[0]:
+        said += os.read(descriptor, 65536)
+    return said.decode().replace("\r\n", "\n")
 
 
 def test_on_a_terminal_one_line_is_drawn_again_and_again(

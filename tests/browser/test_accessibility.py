@@ -96,6 +96,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(chromium: Browser,
         await press("Enter")
         await visitor.answered()
         await expect(visitor.field).to_be_focused()
+        await expect(page.get_by_role("button", name="Model: thinker:1b")).to_be_visible()
         reached = []
         for _ in range(40):
             await press("Shift+Tab")
