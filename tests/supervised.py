@@ -23,9 +23,6 @@ from ollamaspace.errors import NoEngine
 from tests.fake_engine import Journal, free_port, make_binary, sweep
 from tests.space import is_alive, until
 
-NOISE = 1.0
-"""Seconds that a busy machine may add; figures of an idle one come from `scripts/soak`."""
-
 
 @dataclass
 class Seen:

@@ -24,6 +24,7 @@ from tests.embedded_engine import (
     running,
     until,
 )
+from tests.space import NOISE
 
 LONG = {
     "model": "smollm2:135m",
@@ -55,7 +56,7 @@ async def test_ends_with_zero_and_without_a_child_when_told_to_in_the_middle_of_
         with pytest.raises(aiohttp.ClientPayloadError):
             await reply.read()
     assert code == 0
-    assert seconds < 1
+    assert seconds < 1 + NOISE
     assert len(children) == 1
     assert not alive(children[0])
 
@@ -69,14 +70,14 @@ async def test_ends_with_zero_while_it_loads(engine: EngineProcess) -> None:
         await asyncio.wait({load})
         assert isinstance(load.exception(), aiohttp.ClientError)
     assert code == 0
-    assert seconds < 1
+    assert seconds < 1 + NOISE
     assert not alive(child)
 
 
 async def test_ends_at_once_when_nothing_goes_on(engine: EngineProcess) -> None:
     code, seconds = await asyncio.to_thread(engine.stop, signal.SIGINT)
     assert code == 0
-    assert seconds < 0.5
+    assert seconds < 0.5 + NOISE
 
 
 async def test_its_child_does_not_outlive_it_when_it_is_killed(engine: EngineProcess) -> None:
@@ -104,22 +105,23 @@ async def test_a_reader_who_leaves_frees_the_only_slot(engine: EngineProcess) ->
             assert not asked.done()
             asked.cancel()
             await asyncio.wait({asked})
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(10):
                 assert json.loads(await _text(http, engine, SHORT))["done"] is True
 
 
 async def test_version_answers_while_a_model_loads(engine: EngineProcess) -> None:
     async with aiohttp.ClientSession() as http:
         load = asyncio.create_task(_text(http, engine, LOAD))
-        slowest = 0.0
+        slowest, asked_at = 0.0, time.monotonic()
         while not load.done():
             begun = time.monotonic()
             async with http.get(f"{engine.url}/api/version") as reply:
                 await reply.read()
             slowest = max(slowest, time.monotonic() - begun)
             await asyncio.sleep(0.01)
+        loaded_after = time.monotonic() - asked_at
         assert json.loads(load.result())["done_reason"] == "load"
-    assert slowest < 0.5
+    assert slowest < loaded_after / 2
 
 
 async def test_a_killed_child_ends_the_stream_with_an_error_and_is_replaced(engine: EngineProcess) -> None:

@@ -78,13 +78,14 @@ async def test_at_the_end_those_who_wait_are_told_so(state: State) -> None:
             await waiting
 
 
-async def test_a_doubt_ends_as_soon_as_the_end_is_noticed() -> None:
+async def test_a_doubt_ends_as_soon_as_the_end_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ollamaspace.engine.state._NOTICED_WITHIN", 60.0)
     engine = standing(State.READY)
     doubting = asyncio.create_task(engine.doubted())
     await asyncio.sleep(0)
     assert not doubting.done()
     engine.move(State.BACKOFF)
-    async with asyncio.timeout(0.2):
+    async with asyncio.timeout(5):
         await doubting
 
 

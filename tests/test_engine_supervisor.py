@@ -13,8 +13,8 @@ import pytest
 
 from ollamaspace.engine.state import State
 from tests.fake_engine import Journal, change, free_port, make_binary, scripted
-from tests.space import is_alive, until
-from tests.supervised import NOISE, stranger, supervised
+from tests.space import NOISE, is_alive, until
+from tests.supervised import stranger, supervised
 
 
 async def test_it_is_ready_when_our_own_child_answers(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ollamaspace.engine.state import State
 from tests.fake_engine import change, make_binary
-from tests.space import can_connect, is_alive, until
-from tests.supervised import NOISE, supervised
+from tests.space import NOISE, can_connect, is_alive, until
+from tests.supervised import supervised
 
 
 async def test_a_death_is_noticed_at_once_and_after_a_healthy_run_it_starts_again_at_once(tmp_path: Path) -> None:

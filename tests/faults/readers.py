@@ -17,9 +17,6 @@ import aiohttp
 from tests.fake_engine import Journal
 from tests.space import Space, is_alive, stat
 
-NOISE = 1.5
-"""Seconds that a busy machine may add; figures of an idle one come from `scripts/soak`."""
-
 LONG = {"prompt": "Tell me everything.", "options": {"num_predict": 32_768}}
 """A generation that ends only with the scenario of the engine."""
 

@@ -21,10 +21,10 @@ import pytest_asyncio
 from tests.fake_engine import Journal, change, make_binary
 from tests.fake_engine.scenario import Scenario
 from tests.faults.clients import busy, connections, exchange, leave, memory, rest
-from tests.faults.readers import NOISE, wide
+from tests.faults.readers import wide
 from tests.raw_http import request_bytes
 from tests.readers import SlowReader, chat_request, descriptors
-from tests.space import Space, ask, started, until
+from tests.space import NOISE, Space, ask, started, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import aiohttp
 
 from tests.fake_engine import Journal, change, make_binary
-from tests.faults.readers import NOISE, Reader, described, left_of, reading, wide
-from tests.space import Space, ask, children, is_alive, started, until, zombies
+from tests.faults.readers import Reader, described, left_of, reading, wide
+from tests.space import NOISE, Space, ask, children, is_alive, started, until, zombies
 
 ENDLESS = 2_000
 """Tokens; at these intervals more than any test waits for."""

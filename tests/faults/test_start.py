@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from tests.fake_engine import Journal, free_port, make_binary
-from tests.faults.readers import NOISE, described, left_of
-from tests.space import Space, ask, can_connect, is_alive, started, until
+from tests.faults.readers import described, left_of
+from tests.space import NOISE, Space, ask, can_connect, is_alive, started, until
 from tests.supervised import stranger
 
 NO_ENGINE, DATA_FOLDER, BAD_SETTING = 69, 73, 78

@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 
 from tests.fake_engine import Journal, free_port, make_binary
-from tests.faults.readers import NOISE, left_of, reading, running_from, wide
-from tests.space import ROOT, can_connect, children, environment, is_alive, started, until, zombies
+from tests.faults.readers import left_of, reading, running_from, wide
+from tests.space import NOISE, ROOT, can_connect, children, environment, is_alive, started, until, zombies
 
 ENDLESS = 2_000
 """Tokens; at these intervals more than any test waits for."""
