@@ -95,19 +95,19 @@ async def test_an_engine_that_breaks_off_has_crashed(tmp_path: Path, answer: dic
         with pytest.raises(EngineCrashed):
             await client.models()
         with pytest.raises(EngineCrashed):
-            await client.post("/api/chat", b"{}", {})
+            await client.send("POST", "/api/chat", b"{}", {})
 
 
 async def test_a_request_that_nobody_takes_has_crashed() -> None:
     async with EngineClient.open(f"http://127.0.0.1:{free_port()}") as client:
         with pytest.raises(EngineCrashed):
-            await client.post("/api/chat", b"{}", {})
+            await client.send("POST", "/api/chat", b"{}", {})
 
 
 async def test_giving_up_a_request_closes_it_although_the_engine_is_silent(tmp_path: Path) -> None:
     async with engine(tmp_path, first_token=60) as (client, fake):
         body = b'{"model":"smollm2:135m","messages":[{"role":"user","content":"x"}]}'
-        asking = asyncio.create_task(client.post("/api/chat", body, {"Content-Type": "application/json"}))
+        asking = asyncio.create_task(client.send("POST", "/api/chat", body, {"Content-Type": "application/json"}))
         await fake.journal.wait_for("request", path="/api/chat")
         asking.cancel()
         given_up = time.monotonic()

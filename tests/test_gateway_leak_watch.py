@@ -60,9 +60,9 @@ class Watched:
             await self.loads.in_memory(MODEL)
             try:
                 with self.watch.first_byte(MODEL, size):
-                    reply = await self.client.post("/api/generate", BODY, {"Content-Type": "application/json"})
+                    reply = await self.client.send("POST", "/api/generate", BODY, {"Content-Type": "application/json"})
                     try:
-                        return await reply.content.readany()
+                        return await reply.read(1)
                     finally:
                         reply.close()
             except LetGo:
@@ -168,7 +168,7 @@ async def test_a_long_prompt_is_given_its_time(tmp_path: Path) -> None:
 async def test_a_load_is_given_its_time(tmp_path: Path) -> None:
     async with watched(tmp_path, load_time=0.6) as it:
         it.watch.left(MODEL)
-        reply = asyncio.create_task(it.client.post("/api/generate", BODY, {"Content-Type": "application/json"}))
+        reply = asyncio.create_task(it.client.send("POST", "/api/generate", BODY, {"Content-Type": "application/json"}))
         with it.watch.first_byte(MODEL, 1):
             (await reply).close()
         assert it.unloads() == 0

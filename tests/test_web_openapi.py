@@ -152,6 +152,7 @@ def _scalar(kind: Kind) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.timeout(90)
 async def test_a_server_under_made_up_requests_keeps_to_it_and_never_fails(
     tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
@@ -175,7 +176,7 @@ async def test_a_server_under_made_up_requests_keeps_to_it_and_never_fails(
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(80):
                 said = (await run.communicate())[0].decode()
         finally:
             if run.returncode is None:

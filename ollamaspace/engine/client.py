@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from ollamaspace.engine.reply import EngineReply, Origin
 from ollamaspace.errors import EngineCrashed, EngineError
 
 _LIST_WITHIN = 5.0  # seconds; /api/ps may wait for a model that is being unloaded
@@ -47,6 +48,7 @@ class EngineClient:
 
     def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
         self.base = base
+        self._origin = Origin.of(base)
         self._session = session
 
     @classmethod
@@ -86,36 +88,22 @@ class EngineClient:
             LoadedModel(entry["name"], _number(entry.get("context_length"))) for entry in await self._list("/api/ps")
         ]
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        return await self.send("POST", path, body, headers)
-
-    async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """The reply as soon as its status line is there; the caller closes it. Raises EngineCrashed."""
-        try:
-            return await self._session.request(
-                method,
-                self.base + path,
-                data=body or None,
-                headers=headers,
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent",),
-            )
-        except aiohttp.ClientError as error:
-            raise EngineCrashed("The engine stopped before it could answer.") from error
+    async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> EngineReply:
+        """The reply as soon as its head is there; the caller closes it. Raises EngineCrashed."""
+        return await EngineReply.sent(self._origin, method, path, body, headers)
 
     async def pull(self, model: str) -> AsyncGenerator[dict[str, Any], None]:
         """The progress lines of POST /api/pull. Raises EngineError for a failure of the engine or of the pull."""
-        body = json.dumps({"model": model}).encode()
-        reply = await self.post("/api/pull", body, {"Content-Type": "application/json"})
         try:
-            async for line in _lines(reply):
-                if "error" in line:
-                    raise EngineError(str(line["error"])[:500])
-                yield line
+            async with self._session.post(
+                f"{self.base}/api/pull", json={"model": model}, allow_redirects=False
+            ) as reply:
+                async for line in _lines(reply):
+                    if "error" in line:
+                        raise EngineError(str(line["error"])[:500])
+                    yield line
         except aiohttp.ClientError as error:
             raise EngineCrashed("The engine stopped during the download.") from error
-        finally:
-            reply.close()
 
     async def _list(self, path: str) -> list[dict[str, Any]]:
         try:

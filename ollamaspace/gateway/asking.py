@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
-import aiohttp
 from aiohttp import web
 
 from ollamaspace.access.identify import IDENTITY
 from ollamaspace.dialects import refusals
 from ollamaspace.dialects.wire import Splitter, Wire, ended_early
 from ollamaspace.engine.client import EngineClient
+from ollamaspace.engine.reply import EngineReply
 from ollamaspace.errors import EngineCrashed, EngineError, OllamaSpaceError
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.admission import Place
@@ -70,7 +70,7 @@ class Call:
 class Begun(NamedTuple):
     """A reply that has begun: its first whole records, and the splitter that holds the rest."""
 
-    reply: aiohttp.ClientResponse
+    reply: EngineReply
     records: Splitter
     first: bytes
 
@@ -134,10 +134,7 @@ class Asker:
         reply = await self._sent(request, call)
         try:
             records = call.wire.splitter()
-            first = b""
-            while not first and records.error is None and (chunk := await _read(reply.content)):
-                first = records.feed(chunk)
-            first = first or records.end()
+            first = await _first(reply, records)
             if not first:
                 check_end(records)
             if not first.startswith(call.wire.begins):
@@ -150,22 +147,18 @@ class Asker:
     async def _whole(self, request: web.Request, call: Call) -> bytes:
         reply = await self._sent(request, call)
         with contextlib.closing(reply):
-            body = bytearray()
-            while chunk := await _read(reply.content):
-                body += chunk
-                if len(body) > _MOST_OF_A_WHOLE_REPLY:
-                    raise EngineError("The engine's answer is too large.")
-        return call.wire.whole(bytes(body))
+            body = await reply.read(_MOST_OF_A_WHOLE_REPLY)
+        if len(body) >= _MOST_OF_A_WHOLE_REPLY:
+            raise EngineError("The engine's answer is too large.")
+        return call.wire.whole(body)
 
-    async def _sent(self, request: web.Request, call: Call) -> aiohttp.ClientResponse:
+    async def _sent(self, request: web.Request, call: Call) -> EngineReply:
         sent = headers.to_engine(REQUEST_ID.get() or "-") | {"Accept": call.wire.content_type}
         reply = await self.client.send(call.method, call.path, call.body, sent)
         if reply.status == 200:
             return reply
         with contextlib.closing(reply):
-            body = b""
-            while len(body) < _MOST_OF_A_REFUSAL and (chunk := await _read(reply.content)):
-                body += chunk
+            body = await reply.read(_MOST_OF_A_REFUSAL)
         log.info("the engine refused with %d", reply.status)
         if refusals.is_unknown_model(reply.status, body):
             raise await call.unknown_model()
@@ -175,15 +168,17 @@ class Asker:
         raise refusals.refusal(reply.status, body)
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    try:
-        return await content.readany()
-    except aiohttp.ClientError as error:
-        raise crashed() from error
+async def _first(reply: EngineReply, records: Splitter) -> bytes:
+    """The first whole records; empty where there are none before an error or the end."""
+    first = bytearray()
 
+    def take(chunk: bytes) -> bool:
+        first.extend(records.feed(chunk))
+        return bool(first) or records.error is not None
 
-def crashed() -> EngineCrashed:
-    return EngineCrashed("The engine stopped in the middle of this answer.")
+    if not await reply.pour(take):
+        first += records.end()
+    return bytes(first)
 
 
 def check_end(records: Splitter) -> None:

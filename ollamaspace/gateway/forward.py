@@ -15,15 +15,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import aiohttp
 from aiohttp import web
 
 from ollamaspace.access.identify import IDENTITY
 from ollamaspace.dialects.wire import Tokens, Wire
-from ollamaspace.errors import OllamaSpaceError, ReaderTooSlow, Unexpected
+from ollamaspace.engine.reply import EngineReply
+from ollamaspace.errors import EngineError, OllamaSpaceError, ReaderTooSlow, Unexpected
 from ollamaspace.gateway import headers, truncation
 from ollamaspace.gateway.admission import Place
-from ollamaspace.gateway.asking import Asker, Begun, Call, check_end, crashed
+from ollamaspace.gateway.asking import Asker, Begun, Call, check_end
 from ollamaspace.gateway.model_names import full_name
 from ollamaspace.gateway.pulse import Pulse
 from ollamaspace.gateway.streams import Chunked, Relay, Streams
@@ -122,7 +122,7 @@ class Forwarder:
                 with relay.heed():
                     await self._pass_on(answer, begun)
                 relay.deadline = math.inf
-                await _leave_reusable(begun.reply)
+                await _leave_in_order(begun.reply)
 
     async def _turn(self, answer: _Answer, place: Place) -> None:
         """Until the place is held. A reader of events is kept awake meanwhile, one who wants to know is told."""
@@ -150,20 +150,21 @@ class Forwarder:
         _count(request, call, begun.records.figures)
 
     async def _copy(self, begun: Begun, relay: Relay, body: Chunked) -> None:
-        """The hot path: one turn of this loop a token."""
-        read, records = begun.reply.content.readany, begun.records
+        """The hot path: `pass_on` runs once a token, inside the call in which that came from the engine."""
+        records, feed, write = begun.records, begun.records.feed, body.write
         streams, patience, monotonic = self.streams, relay.patience or 0.0, time.monotonic
+
+        def pass_on(chunk: bytes) -> bool:
+            relay.deadline = monotonic() + patience
+            streams.stalls_in_a_row = 0
+            if whole := feed(chunk):
+                write(whole)
+            return records.finished or records.error is not None
+
         relay.deadline = monotonic() + patience
-        try:
-            while not records.finished and records.error is None and (chunk := await read()):
-                relay.deadline = monotonic() + patience
-                streams.stalls_in_a_row = 0
-                if whole := records.feed(chunk):
-                    body.write(whole)
-        except aiohttp.ClientError as error:
-            raise crashed() from error
-        if rest := records.end():
-            body.write(rest)
+        settled = records.finished or records.error is not None or await begun.reply.pour(pass_on)
+        if not settled and (rest := records.end()):
+            write(rest)
         check_end(records)
 
 
@@ -178,12 +179,14 @@ def _note_model(request: web.Request, call: Call) -> None:
         request[MODEL] = full_name(call.model)
 
 
-async def _leave_reusable(reply: aiohttp.ClientResponse) -> None:
-    """Take the end of a reply whose final line has been passed on; what an engine says beyond it is nobody's."""
-    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+async def _leave_in_order(reply: EngineReply) -> None:
+    """Wait for the end of a reply whose final line has been passed on, so that the engine does not see us leave.
+
+    What it says beyond that line is nobody's.
+    """
+    with contextlib.suppress(EngineError, TimeoutError):
         async with asyncio.timeout(_LAST_CHUNK_WITHIN):
-            while await reply.content.readany():
-                pass
+            await reply.pour(lambda chunk: False)
 
 
 async def _finish(request: web.Request, response: web.StreamResponse, relay: Relay) -> None:

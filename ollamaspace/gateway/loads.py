@@ -13,8 +13,6 @@ import logging
 import time
 from collections.abc import Callable
 
-import aiohttp
-
 from ollamaspace.dialects import refusals
 from ollamaspace.engine.client import EngineClient
 from ollamaspace.errors import EngineCrashed, EngineError
@@ -72,7 +70,7 @@ class Loads:
     async def unload(self, model: str) -> None:
         """POST /api/chat with no messages and keep_alive 0: Ollama's way. It answers before the model is gone."""
         body = json.dumps({"model": model, "messages": [], "keep_alive": 0, "stream": False}).encode()
-        reply = await self._client.post("/api/chat", body, headers.to_engine("unload", streamed=False))
+        reply = await self._client.send("POST", "/api/chat", body, headers.to_engine("unload", streamed=False))
         reply.close()
 
     async def close(self) -> None:
@@ -116,15 +114,9 @@ class Loads:
     async def _ask_for(self, model: str) -> tuple[int, bytes]:
         """POST /api/generate with no prompt: Ollama's way to load a model and do nothing else."""
         body = json.dumps({"model": model, "stream": False}).encode()
-        reply = await self._client.post("/api/generate", body, headers.to_engine("load", streamed=False))
+        reply = await self._client.send("POST", "/api/generate", body, headers.to_engine("load", streamed=False))
         with contextlib.closing(reply):
-            said = b""
-            try:
-                while len(said) < _MOST_OF_AN_ANSWER and (chunk := await reply.content.readany()):
-                    said += chunk
-            except aiohttp.ClientError as error:
-                raise EngineCrashed("The engine stopped while it loaded the model.") from error
-        return reply.status, said
+            return reply.status, await reply.read(_MOST_OF_AN_ANSWER)
 
     def _drop_old(self) -> None:
         now = self._clock()

@@ -37,12 +37,12 @@ async def test_the_port_opens_when_the_third_try_succeeds(tmp_path: Path) -> Non
 
 async def test_an_engine_that_never_becomes_ready_ends_it_with_its_last_words(tmp_path: Path) -> None:
     binary = make_binary(tmp_path, exit_code=1, last_words="Error: mkdir /models: permission denied")
-    async with started(tmp_path, binary, wait=False, OLLAMASPACE_START="1") as space:
+    async with started(tmp_path, binary, wait=False, OLLAMASPACE_START="3") as space:
         assert await exit_code(space) == NO_ENGINE
         assert "did not become ready" in space.log
         assert "Error: mkdir /models: permission denied" in space.log
         assert "Traceback" not in space.log
-    assert len(Journal(binary).events("started")) == 2, "at 0 and 0.5 seconds"
+    assert len(Journal(binary).events("started")) in (2, 3), "at 0, 0.5 and 1.5 seconds or somewhat later"
 
 
 async def test_an_engine_that_stays_silent_is_ended_in_time(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ async def test_a_signal_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path
             code = await exit_code(space)
             # Before Python has come as far as our first line, a signal does what it always does.
             assert code in (0, -sent, 130), space.log
-            assert time.monotonic() - asked < 2 + NOISE
+            assert time.monotonic() - asked < 8
         await until(lambda: not left_of(binary), 2, lambda: described(left_of(binary)))
 
     for first in range(0, 20, 4):
