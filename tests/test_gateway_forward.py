@@ -341,9 +341,10 @@ async def test_the_engine_stops_as_soon_as_its_reader_leaves(
     pair: Pair, session: aiohttp.ClientSession, when: str
 ) -> None:
     """Among twenty that stay and must not notice."""
+    await ask(pair.space, session, HELLO)  # loads the model
     change(pair.binary, token_count=30, interval=0.02)
     others = [asyncio.create_task(ask(pair.space, session, HELLO)) for _ in range(20)]
-    await pair.journal.wait_for("answered", count=len(pair.journal.events("answered")) + 5)
+    await pair.journal.wait_for("answered", count=len(pair.journal.events("answered")) + 20)
     scenarios: dict[str, dict[str, Any]] = {
         "silent": {"ending": "stall", "at_token": 1},
         "not begun": {"first_token": 5.0},

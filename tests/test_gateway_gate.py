@@ -173,13 +173,34 @@ async def test_whoever_asks_is_told_the_place_in_the_queue(tmp_path: Path, sessi
         headers = {**space.headers, "X-Queue-Status": "1"}
         async with session.post(f"{space.url}/chat_api", json=HELLO, headers=headers) as response:
             lines = [json.loads(line) async for line in response.content]
-        queued = [line for line in lines if "status" in line]
-        assert lines[: len(queued)] == queued
-        assert [line["position"] for line in queued] == [2, 1]
-        assert all(line["status"] == "queued" and line["wait"] >= 1 for line in queued)
+        told = [line for line in lines if "status" in line]
+        assert lines[: len(told)] == told
+        assert [line["status"] for line in told] == ["queued", "queued", "reading"]
+        assert [line["position"] for line in told[:2]] == [2, 1]
+        assert all(line["wait"] >= 1 for line in told[:2])
         assert lines[-1]["done"] is True
         assert (await next_one)[1][0].keys() >= {"response"}
         running.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "begins", "ends"),
+    [("/api/chat", '{"status"', '"done":true'), ("/v1/chat/completions", ': {"status"', "data: [DONE]")],
+)
+async def test_clients_of_other_dialects_are_told_too_if_they_ask(
+    tmp_path: Path, session: aiohttp.ClientSession, path: str, begins: str, ends: str
+) -> None:
+    body = {"model": HELLO["model"], "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    async with behind(tmp_path, {"token_count": 3, "interval": 0.1}) as (space, _):
+        for asks in (True, False):
+            running = await first_line(space, session)
+            headers = space.headers | ({"X-Queue-Status": "1"} if asks else {})
+            async with session.post(f"{space.url}{path}", json=body, headers=headers) as response:
+                lines = [line for line in (await response.text()).splitlines() if line]
+            told = [json.loads(line.removeprefix(": ")) for line in lines if line.startswith(begins)]
+            assert [each["status"] for each in told] == (["queued", "reading"] if asks else [])
+            assert ends in lines[-1]
+            running.close()
 
 
 async def test_a_slow_load_is_done_once_for_five_who_do_not_wait_for_it(
@@ -272,18 +293,65 @@ async def test_a_prompt_that_was_cut_is_told_in_a_line_where_the_headers_were_se
         headers = {**space.headers, "X-Queue-Status": "1"}
         async with session.post(f"{space.url}/chat_api", json=LONG, headers=headers) as response:
             lines = [json.loads(line) async for line in response.content]
-        assert [line["status"] for line in lines if "status" in line] == ["queued", "truncated"]
+        assert [line["status"] for line in lines if "status" in line] == ["queued", "reading", "truncated"]
         running.close()
 
 
-async def test_the_owner_is_not_held_up_by_a_guess_of_what_the_engine_can_do(
+GUESSED = {"OLLAMA_NUM_PARALLEL": ""}
+
+
+async def test_alone_the_owner_is_not_held_up_by_a_guess_of_what_the_engine_can_do(
     tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
     binary = make_binary(tmp_path, first_token=20.0)
     async with started(tmp_path, binary) as space:
         asking = [asyncio.create_task(ask(space, session, HELLO)) for _ in range(30)]
-        await until(lambda: len(Journal(binary).requests("/api/generate")) == 30, 10)
+        await until(lambda: generations(binary) == 30, 10)
         assert not any(task.done() for task in asking)
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def test_an_owner_with_a_hundred_requests_does_not_starve_a_made_key(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """All of them wait in the engine, where only the order of arrival counts, until somebody else comes."""
+    async with behind(tmp_path, {"token_count": 3, "interval": 0.02}, **GUESSED) as (space, binary):
+        polite = (await new_key(space, session))["key"]
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as crowd:
+            greedy = [asyncio.create_task(ask(space, crowd, HELLO)) for _ in range(100)]
+            await until(lambda: generations(binary) == 100, 15)
+            for _ in range(3):
+                before = len(Journal(binary).events("finished"))
+                status, last, _ = await ask_with(polite, space, session)
+                assert (status, last["done"]) == (200, True)
+                assert len(Journal(binary).events("finished")) - before <= 4
+            assert sum(task.done() for task in greedy) < 50
+            answers = await asyncio.gather(*greedy)
+        assert {(status, lines[-1]["done"]) for status, lines in answers} == {(200, True)}
+        assert "Traceback" not in space.log
+
+
+async def test_an_owner_whose_place_was_taken_back_is_told_the_new_one(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with behind(tmp_path, {"token_count": 20, "interval": 0.05}, **GUESSED) as (space, binary):
+        polite = (await new_key(space, session))["key"]
+        running = await first_line(space, session)
+        headers = {**space.headers, "X-Queue-Status": "1"}
+
+        async def followed() -> list[dict[str, Any]]:
+            async with session.post(f"{space.url}/chat_api", json=HELLO, headers=headers) as response:
+                return [json.loads(line) async for line in response.content]
+
+        following = asyncio.create_task(followed())
+        await until(lambda: generations(binary) == 2, 5)
+        other = asyncio.create_task(ask_with(polite, space, session))
+        lines = await following
+        told = [line["status"] for line in lines if "status" in line]
+        assert told[0] == "queued"
+        assert told[-1] == "reading"
+        assert lines[-1]["done"] is True
+        assert (await other)[1]["done"] is True
+        running.close()

@@ -10,20 +10,18 @@ from aiohttp import web
 
 from ollamaspace.access.identify import IDENTITY
 from ollamaspace.chat.fields import read_chat
-from ollamaspace.dialects import ndjson, ollama
+from ollamaspace.dialects import ollama
 from ollamaspace.errors import EngineCrashed, OllamaSpaceError
 from ollamaspace.gateway import headers, truncation
 from ollamaspace.gateway.asking import Call, Engine
 from ollamaspace.gateway.body import read_body, require_json
 from ollamaspace.gateway.forward import Forwarder
+from ollamaspace.gateway.gate import QUEUE_STATUS
 from ollamaspace.gateway.model_names import may_use
 from ollamaspace.gateway.strict_json import Limits
 
 # Fields that the engine takes as they are, under the same name.
 _PASSED_ON = ("think", "format", "options", "truncate")
-
-QUEUE_STATUS = "X-Queue-Status"
-"""A request header: `1` asks for lines about the queue before the first of the answer."""
 
 
 class Models(Protocol):
@@ -59,7 +57,7 @@ class ChatApi:
             raise await unknown_model()
         path, asked = to_engine(given, model)
         body, cut = truncation.bodies(asked)
-        status = ndjson.line if request.headers.get(QUEUE_STATUS) == "1" else None
+        status = ollama.ANSWER.status if request.headers.get(QUEUE_STATUS) == "1" else None
         call = Call(path, body, ollama.ANSWER, unknown_model, model=model, cut=cut, status=status)
         if streamed:
             return await self.forwarder.stream(request, call, told={})

@@ -178,10 +178,12 @@ class Server:
         settings, found = self.settings, self.found
         loads = Loads(found.client)
         return Gate(
-            Admission(Bounds(found.slots, settings.queue, settings.queue_per_key)),
+            Admission(
+                Bounds(found.slots, settings.queue, settings.queue_per_key),
+                elastic=None if found.slots_given else OWNER.id,
+            ),
             loads,
             LeakWatch(found.engine, loads, found.slots, streams.moved),
-            spared=None if found.slots_given else OWNER.id,
         )
 
     def _block(self) -> str:

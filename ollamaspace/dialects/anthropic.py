@@ -73,4 +73,5 @@ MESSAGE = Wire(
     whole=_whole,
     tokens=_tokens,
     comment=sse.COMMENT,
+    status=sse.status,
 )

@@ -59,6 +59,7 @@ ANSWER = Wire(
     error_record=ndjson.error_line,
     whole=_whole_answer,
     tokens=_answer_tokens,
+    status=ndjson.line,
 )
 
 PROGRESS = Wire(

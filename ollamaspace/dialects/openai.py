@@ -128,6 +128,7 @@ def _completion(wants_usage: bool) -> Wire:
         whole=_whole_completion,
         tokens=_completion_tokens,
         comment=sse.COMMENT,
+        status=sse.status,
     )
 
 
@@ -142,4 +143,5 @@ RESPONSE = Wire(
     whole=_whole_response,
     tokens=_response_tokens,
     comment=sse.COMMENT,
+    status=sse.status,
 )

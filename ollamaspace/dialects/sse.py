@@ -6,7 +6,9 @@ whole event that means nothing in particular, and that case costs a few searches
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from enum import Enum, auto
 
 from ollamaspace.errors import EngineError
@@ -88,6 +90,11 @@ class Events(ABC):
                 self.finished = True
                 break
         return bytes(passed)
+
+
+def status(standing: Mapping[str, object]) -> bytes:
+    """A comment, which every client passes over but one that asked for it."""
+    return b": " + json.dumps(standing).encode() + _BORDER
 
 
 def data(event: bytes) -> bytes:

@@ -6,7 +6,7 @@ A `Wire` is a constant; a `Splitter` belongs to one reply. Both are pure: bytes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -52,6 +52,8 @@ class Wire:
     """Of `Splitter.figures`, or of a reply that was not streamed."""
     comment: bytes = b""
     """Says nothing and keeps the connection alive; empty where the dialect has no such thing."""
+    status: Callable[[Mapping[str, object]], bytes] | None = None
+    """Says how a request stands before its first record, to readers who asked for that; None: it cannot be said."""
 
 
 def record(raw: bytes) -> dict[str, Any] | None:

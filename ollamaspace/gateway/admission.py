@@ -3,6 +3,10 @@
 A model has so many slots and one bounded queue. A slot that comes free goes to the key that holds the fewest, of those
 to the one that was served longest ago, and inside a key to whoever came first. No slot is free while somebody waits.
 Nothing here knows of HTTP or of the engine: a queue outlives every restart of the engine by itself.
+
+Where the number of slots is only a guess, one key may be elastic: alone, it is held by no guess, and how many of its
+answers come at once tells what the engine can. As soon as somebody else wants the model it stands in line like
+everybody, with those of its requests too that the engine has not begun to answer: their places are taken back.
 """
 
 from __future__ import annotations
@@ -46,7 +50,13 @@ class _Line:
 
     waiting: dict[str, deque[Place]] = field(default_factory=dict)
     held: Counter[str] = field(default_factory=Counter)
+    elastic: dict[Place, None] = field(default_factory=dict)
+    """The held places of the elastic key, in the order in which they came to be held."""
     running: int = 0
+    begun: int = 0
+    """How many of those are being answered."""
+    slots: int = 0
+    """At least so many answers the engine has been seen to give at once."""
     length: int = 0
     mean: float | None = None
     """Seconds that a slot is held, a moving average."""
@@ -67,15 +77,19 @@ class _Line:
 class Place:
     """One request's place: waiting, then held, then given back by the block that took it."""
 
-    __slots__ = ("_granted", "_line", "held", "key", "model", "since", "waited")
+    __slots__ = ("_granted", "_line", "begun", "held", "key", "model", "since", "taken_back", "waited")
 
     def __init__(self, model: str, key: str, line: _Line, since: float) -> None:
         self.model, self.key, self._line = model, key, line
         self.since = since
         """When it came to wait, and when it came to be held."""
         self.held = False
+        self.begun = False
+        """The engine answers; from then on it stays held."""
         self.waited = 0.0
         """Seconds in the queue, once held."""
+        self.taken_back: Callable[[], None] | None = None
+        """Called when it is held no longer, though it has not begun."""
         self._granted: asyncio.Future[None] | None = None
 
     @property
@@ -99,18 +113,31 @@ class Place:
             self._line.moved = asyncio.Event()
         await self._line.moved.wait()
 
+    def begins(self, now: float) -> None:
+        """The first byte of its answer is there."""
+        if not self.begun:
+            self.begun, self.since = True, now
+            self._line.begun += 1
+            self._line.slots = max(self._line.slots, self._line.begun)
+
     def hold(self, now: float) -> None:
-        self.held, self.waited, self.since = True, now - self.since, now
+        self.held, self.waited, self.since = True, self.waited + now - self.since, now
         if self._granted is not None and not self._granted.done():
             self._granted.set_result(None)
 
+    def take_back(self, now: float) -> None:
+        self.held, self.since = False, now
+        if self.taken_back is not None:
+            self.taken_back()
+
 
 class Admission:
-    """`clock` is monotonic, in seconds."""
+    """`clock` is monotonic, in seconds; `elastic` is a key's id, for slots that are a guess."""
 
-    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic, elastic: str | None = None) -> None:
         self.bounds = bounds
         self._clock = clock
+        self._elastic = elastic
         self._lines: dict[str, _Line] = {}
         self._waiting: Counter[str] = Counter()
 
@@ -119,22 +146,29 @@ class Admission:
         """A place for the length of the block. Raises TooMany or QueueFull at once; otherwise await `granted`."""
         line = self._lines.get(model) or self._new_line(model)
         place = Place(model, key, line, self._clock())
-        if line.running < self.bounds.slots:
+        if line.running < self._slots(line) or self._stretches(line, key):
             self._hold(line, place)
         else:
             self._queue(line, place)
+            self._take_back(line)
         try:
             yield place
         finally:
             if place.held:
                 self._release(line, place)
             else:
-                self._leave(line, place)
+                self._taken(line, place)
+            self._admit(line)
+            line.tell()
+
+    def begins(self, place: Place) -> None:
+        """The first byte of the answer to this place is there."""
+        place.begins(self._clock())
 
     def estimate(self, place: Place) -> float | None:
         """Seconds until the place is held, at the pace of the last answers; None before there was one."""
         mean = place._line.mean
-        return None if mean is None else mean * place.position / self.bounds.slots
+        return None if mean is None else mean * place.position / self._slots(place._line)
 
     def waiting(self) -> Mapping[str, int]:
         """How many wait, by model."""
@@ -145,6 +179,13 @@ class Admission:
             for name in [name for name, line in self._lines.items() if not line.running]:
                 del self._lines[name]
         return self._lines.setdefault(model, _Line())
+
+    def _slots(self, line: _Line) -> int:
+        return self.bounds.slots if self._elastic is None else max(self.bounds.slots, line.slots)
+
+    def _stretches(self, line: _Line, key: str) -> bool:
+        """Whether only the elastic key is there, `key` included."""
+        return key == self._elastic and line.held.keys() | line.waiting.keys() <= {key}
 
     def _queue(self, line: _Line, place: Place) -> None:
         if self._waiting[place.key] >= self.bounds.per_key:
@@ -164,27 +205,46 @@ class Admission:
         """Whole seconds until the queue as it is now is through."""
         if line.mean is None:
             return _RETRY_UNKNOWN
-        return min(_RETRY_MOST, max(1, math.ceil(line.mean * line.length / self.bounds.slots)))
+        return min(_RETRY_MOST, max(1, math.ceil(line.mean * line.length / self._slots(line))))
 
     def _hold(self, line: _Line, place: Place) -> None:
         line.running += 1
         line.held[place.key] += 1
         line.last(place.key)
         place.hold(self._clock())
+        if place.key == self._elastic:
+            line.elastic[place] = None
 
     def _release(self, line: _Line, place: Place) -> None:
         held_for = self._clock() - place.since
         line.mean = held_for if line.mean is None else line.mean + (held_for - line.mean) * _WEIGHT
+        line.begun -= place.begun
+        self._let_go(line, place)
+        line.last(place.key)
+
+    def _let_go(self, line: _Line, place: Place) -> None:
         line.running -= 1
         _count_down(line.held, place.key)
-        line.last(place.key)
-        if line.waiting:
-            key = min(line.waiting, key=line.held.__getitem__)  # the first of equals, which waits longest
-            self._hold(line, self._taken(line, line.waiting[key][0]))
-            line.tell()
+        line.elastic.pop(place, None)
 
-    def _leave(self, line: _Line, place: Place) -> None:
-        self._taken(line, place)
+    def _admit(self, line: _Line) -> None:
+        """Hold whoever waits and may be held by now."""
+        while line.waiting:
+            key = min(line.waiting, key=line.held.__getitem__)  # the first of equals, which waits longest
+            if line.running >= self._slots(line) and not self._stretches(line, key):
+                break
+            self._hold(line, self._taken(line, line.waiting[key][0]))
+
+    def _take_back(self, line: _Line) -> None:
+        """Somebody waits: places of the elastic key beyond the slots that have not begun head its line again."""
+        for place in [place for place in reversed(line.elastic) if not place.begun]:
+            if line.running <= self._slots(line) or self._stretches(line, place.key):
+                break
+            self._let_go(line, place)
+            line.waiting.setdefault(place.key, deque()).appendleft(place)
+            line.length += 1
+            self._waiting[place.key] += 1
+            place.take_back(self._clock())
         line.tell()
 
     def _taken(self, line: _Line, place: Place) -> Place:

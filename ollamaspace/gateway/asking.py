@@ -26,7 +26,7 @@ from ollamaspace.errors import EngineCrashed, EngineError, OllamaSpaceError
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.admission import Place
 from ollamaspace.gateway.gate import Gate, Status
-from ollamaspace.gateway.leak_watch import WHOLE
+from ollamaspace.gateway.leak_watch import WHOLE, LetGo
 from ollamaspace.gateway.model_names import full_name
 from ollamaspace.gateway.streams import Relay, Streams
 from ollamaspace.gateway.truncation import TRUNCATED
@@ -38,6 +38,9 @@ _MOST_OF_A_REFUSAL = 64 * 1024
 _MOST_OF_A_WHOLE_REPLY = 16 * 1024 * 1024
 
 T = TypeVar("T")
+
+Turn = Callable[[], Awaitable[Place | None]]
+"""Returns when a place is held; None where none is needed."""
 
 
 class Engine(Protocol):
@@ -87,8 +90,7 @@ class Asker:
 
     def place(self, request: web.Request, call: Call) -> AbstractContextManager[Place | None]:
         """For the length of the answer. Raises TooMany or QueueFull at once."""
-        key = request[IDENTITY].id
-        return nullcontext() if call.model is None or key == self.gate.spared else self.gate.place(call.model, key)
+        return nullcontext() if call.model is None else self.gate.place(call.model, request[IDENTITY].id)
 
     @contextlib.contextmanager
     def closing(self, call: Call, begun: Begun) -> Iterator[None]:
@@ -100,17 +102,27 @@ class Asker:
                 if call.model is not None and not begun.records.finished:
                     self.gate.watch.left(call.model)
 
-    async def begin(self, request: web.Request, call: Call, relay: Relay) -> Begun:
+    async def begin(self, request: web.Request, call: Call, relay: Relay, turn: Turn) -> Begun:
         """The reply with its first record; the caller closes it. Raises EngineError."""
-        begun = await self._asked_twice(relay, call, len(call.body), partial(self._begin, request, call))
+        begun = await self._in_turn(relay, call, turn, len(call.body), partial(self._begin, request, call))
         relay.model = None if call.model is None else full_name(call.model)
         return begun
 
-    async def whole(self, request: web.Request, call: Call, relay: Relay) -> bytes:
+    async def whole(self, request: web.Request, call: Call, relay: Relay, turn: Turn) -> bytes:
         """The reply, complete. Raises EngineError."""
-        return await self._asked_twice(relay, call, len(call.body) + WHOLE, partial(self._whole, request, call))
+        return await self._in_turn(relay, call, turn, len(call.body) + WHOLE, partial(self._whole, request, call))
 
-    async def _asked_twice(self, relay: Relay, call: Call, size: int, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _in_turn(self, relay: Relay, call: Call, turn: Turn, size: int, ask: Callable[[], Awaitable[T]]) -> T:
+        """In line again whenever the place is taken back: nothing has reached the reader yet."""
+        while True:
+            relay.deadline = math.inf
+            place = await turn()
+            if place is not None and call.model is not None:
+                ask_in_place = partial(self.gate.asked, call.model, place, size, ask)
+            with contextlib.suppress(LetGo):
+                return await self._asked_twice(relay, ask if place is None else ask_in_place)
+
+    async def _asked_twice(self, relay: Relay, ask: Callable[[], Awaitable[T]]) -> T:
         """An engine that dies before anything was sent to the reader is asked once more, silently."""
         for last_try in (False, True):
             await self.engine.ready(self.hold)
@@ -118,7 +130,7 @@ class Asker:
             if relay.pulse is not None:
                 relay.pulse.asked()
             try:
-                answer = await (ask() if call.model is None else self.gate.asked(call.model, relay.owner, size, ask))
+                answer = await ask()
             except EngineCrashed:
                 if last_try:
                     raise

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -102,10 +103,14 @@ class Forwarder:
     async def whole(self, request: web.Request, call: Call) -> bytes:
         """One object, complete. Raises OllamaSpaceError."""
         with self.streams.open(request[IDENTITY].id) as relay, self.asker.place(request, call) as place, relay.heed():
-            if place is not None:
-                await place.granted()
-                request[WAITED] = place.waited
-            body = await self.asker.whole(request, call, relay)
+
+            async def turn() -> Place | None:
+                if place is not None:
+                    await place.granted()
+                    request[WAITED] = place.waited
+                return place
+
+            body = await self.asker.whole(request, call, relay, turn)
         _note_model(request, call)
         _count(request, call, body)
         return body
@@ -114,9 +119,7 @@ class Forwarder:
         request, call, relay = answer.request, answer.call, answer.relay
         with self.asker.place(request, call) as place:
             with relay.heed():
-                if place is not None:
-                    await self._turn(answer, place)
-                begun = await self.asker.begin(request, call, relay)
+                begun = await self.asker.begin(request, call, relay, partial(self._turn, answer, place))
             _note_model(request, call)
             with self.asker.closing(call, begun):
                 with relay.heed():
@@ -124,8 +127,10 @@ class Forwarder:
                 relay.deadline = math.inf
                 await _leave_in_order(begun.reply)
 
-    async def _turn(self, answer: _Answer, place: Place) -> None:
+    async def _turn(self, answer: _Answer, place: Place | None) -> Place | None:
         """Until the place is held. A reader of events is kept awake meanwhile, one who wants to know is told."""
+        if place is None:
+            return None
         record = answer.call.status
         if answer.relay.pulse is not None:
             answer.relay.pulse.asked()
@@ -135,6 +140,7 @@ class Forwarder:
             body = await answer.begun()
             await self.asker.gate.turn(place, lambda status: body.write(record(status)))
         answer.request[WAITED] = place.waited
+        return place
 
     async def _pass_on(self, answer: _Answer, begun: Begun) -> None:
         request, call, relay = answer.request, answer.call, answer.relay

@@ -17,7 +17,13 @@ from ollamaspace.gateway.model_names import full_name
 T = TypeVar("T")
 
 Status = dict[str, str | int]
-"""``{"status": "queued", "position": 2, "wait": 12}``; `wait` in seconds, absent as long as it cannot be estimated."""
+"""``{"status": "queued", "position": 2, "wait": 12}``; `wait` in seconds, absent as long as it cannot be estimated.
+
+When the wait is over, ``{"status": "loading"}`` or ``{"status": "reading"}``.
+"""
+
+QUEUE_STATUS = "X-Queue-Status"
+"""A request header: `1` asks for such records before the first of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,39 +31,46 @@ class Gate:
     admission: Admission
     loads: Loads
     watch: LeakWatch
-    spared: str | None = None
-    """The key that need not queue here and whose models the engine loads by itself; None: every key queues."""
 
     def place(self, model: str, key: str) -> AbstractContextManager[Place]:
         """For the length of the generation. Raises TooMany or QueueFull at once."""
         return self.admission.place(full_name(model), key)
 
     async def turn(self, place: Place, tell: Callable[[Status], None]) -> None:
-        """Returns when `place` is held; until then `tell` hears how it stands, at once and after every change."""
+        """Returns when `place` is held; `tell` hears how it stands, at once, after every change and at the end."""
         told = None
         while not place.held:
             if (status := self._status(place)) != told:
                 tell(status)
                 told = status
             await place.moved()
+        tell({"status": "reading" if self.loads.is_known(place.model) else "loading"})
 
-    async def asked(self, model: str, key: str, size: int, ask: Callable[[], Awaitable[T]]) -> T:
+    async def asked(self, model: str, place: Place, size: int, ask: Callable[[], Awaitable[T]]) -> T:
         """What `ask` returns, which is done when the first byte is there; `size` is that of the request, in bytes.
 
-        Asks again where the engine had lost the slot. Raises EngineError when the model cannot be loaded.
+        Asks again where the engine had lost the slot. Raises LetGo when the place is held no longer, EngineError when
+        the model cannot be loaded.
         """
         while True:
             await self.watch.mended()
             try:
-                if key != self.spared:
-                    await self.loads.in_memory(model)
-                with self.watch.first_byte(model, size):
+                await self.loads.in_memory(model)
+                if not place.held:
+                    raise LetGo
+                with self.watch.first_byte(model, size) as let_go:
+                    place.taken_back = let_go
                     answer = await ask()
             except LetGo:
-                continue
+                if place.held:
+                    continue
+                raise
             except EngineCrashed:
                 self.loads.forget()
                 raise
+            finally:
+                place.taken_back = None
+            self.admission.begins(place)
             self.loads.seen(model)
             return answer
 

@@ -71,6 +71,10 @@ class _Wait:
     let_go: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def take_back(self) -> None:
+        if not self.let_go:
+            self.let_go = self.task.cancel()
+
 
 @dataclass(slots=True)
 class _Model:
@@ -105,8 +109,11 @@ class LeakWatch:
         self._mended.set()
 
     @contextlib.contextmanager
-    def first_byte(self, model: str, size: int) -> Iterator[None]:
-        """For the time from sending a request of `size` bytes to the first byte of its answer. Raises LetGo."""
+    def first_byte(self, model: str, size: int) -> Iterator[Callable[[], None]]:
+        """For the time from sending a request of `size` bytes to the first byte of its answer.
+
+        Raises LetGo when the watch takes the request back, or whoever calls what this yields.
+        """
         task = asyncio.current_task()
         assert task is not None
         name = full_name(model)
@@ -114,7 +121,7 @@ class LeakWatch:
         wait = _Wait(size, task)
         found.waits.add(wait)
         try:
-            yield
+            yield wait.take_back
         except asyncio.CancelledError:
             found.read = max(found.read, size)
             found.doubtful = True
@@ -191,7 +198,7 @@ class LeakWatch:
         self._mended.clear()
         waits = set(model.waits)
         for wait in waits:
-            wait.let_go = wait.task.cancel()
+            wait.take_back()
         try:
             async with asyncio.timeout(self.clock.real(_UNLOADED_WITHIN)):
                 for wait in waits:

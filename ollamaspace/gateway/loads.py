@@ -42,12 +42,16 @@ class Loads:
         Raises EngineError when it cannot be loaded, EngineCrashed when the engine went away meanwhile.
         """
         name = full_name(model)
-        if self._known.get(name, 0.0) > self._clock() or not self._lasting:
+        if self.is_known(name) or not self._lasting:
             return
         if (loading := self._loading.get(name)) is None:
             loading = self._loading[name] = asyncio.create_task(self._load(model, name), name="load")
             loading.add_done_callback(lambda task: self._done(name, task))
         await asyncio.shield(loading)
+
+    def is_known(self, model: str) -> bool:
+        """Whether it gave a sign of life not long ago."""
+        return self._known.get(full_name(model), 0.0) > self._clock()
 
     def is_loading(self, model: str) -> bool:
         return full_name(model) in self._loading

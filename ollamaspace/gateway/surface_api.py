@@ -18,6 +18,7 @@ from ollamaspace.gateway.asking import Call
 from ollamaspace.gateway.bodies.rebuild import Rebuilder, Rebuilt
 from ollamaspace.gateway.body import read_body, require_json
 from ollamaspace.gateway.forward import Forwarder
+from ollamaspace.gateway.gate import QUEUE_STATUS
 from ollamaspace.gateway.model_names import may_use
 from ollamaspace.gateway.strict_json import write_json
 from ollamaspace.gateway.surfaces import PATH_KEYS, SURFACES, Dialect, Surface
@@ -98,6 +99,7 @@ class SurfaceApi:
             patience=_QUIET_PROGRESS if asked.wire is ollama.PROGRESS else None,
             model=name if works else None,
             cut=cut,
+            status=asked.wire.status if request.headers.get(QUEUE_STATUS) == "1" else None,
         )
 
     def _whole(self, surface: Surface, request: web.Request, body: bytes, told: dict[str, str]) -> web.Response:

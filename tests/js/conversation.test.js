@@ -72,6 +72,7 @@ test("a place in line is known until something else happens", () => {
   for (const event of ends) assert.equal(lastTurn(next(waits, event)).queue, undefined);
   assert.equal(lastTurn(restored(waits)).queue, undefined);
   assert.equal(lastTurn(play(asked(), wrote("a"), queued(1))).queue, undefined);
+  assert.equal(lastTurn(play(asked(), queued(1), { type: "called" })).queue, undefined, "its turn has come");
 });
 
 test("turns that the engine did not read are remembered with the answer, and not with the next", () => {
@@ -166,6 +167,7 @@ test("whatever happens, only the last turn is live, and a text never shrinks", (
     () => wrote("x"),
     () => thought("y", 9),
     () => ({ type: "queued", position: 2 }),
+    () => ({ type: "called" }),
     () => ({ type: "truncated" }),
     () => finished(),
     () => failed(),

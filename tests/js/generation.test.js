@@ -49,18 +49,19 @@ test("lines that tell how the request stands are no words, and unknown ones noth
   const events = await told([
     [queued, { status: "constructor" }],
     [{ status: "queued" }],
-    [{ status: "truncated" }, said("a")],
+    [{ status: "loading" }, { status: "truncated" }, said("a")],
     [LAST],
   ]);
   assert.deepEqual(
-    events.slice(0, 3).map(({ at, ...event }) => event),
+    events.slice(0, 4).map(({ at, ...event }) => event),
     [
       { type: "queued", position: 2, wait: 12 },
+      { type: "called" },
       { type: "truncated" },
       { type: "wrote", text: "a", thinking: "", model: "m", lines: 1 },
     ],
   );
-  assert.equal(events[3].type, "finished");
+  assert.equal(events[4].type, "finished");
 });
 
 test("thinking is told apart from words", async () => {

@@ -12,6 +12,8 @@ const SILENCE_MS = 75_000;
 /** How a request stands, as an event; a line this page does not know is none. @type {Map<unknown, (line: any) => any>} */
 const STANDING = new Map([
   ["queued", ({ position, wait }) => (position >= 1 ? { type: "queued", position, wait } : undefined)],
+  ["loading", () => ({ type: "called" })],
+  ["reading", () => ({ type: "called" })],
   ["truncated", () => ({ type: "truncated" })],
 ]);
 

@@ -104,6 +104,7 @@ const HANDLERS = {
   },
   queued: (state, { position, wait }) =>
     patched(state, (turn) => (turn.phase === "waiting" ? { queue: { position, wait } } : {})),
+  called: (state) => patched(state, () => ({})),
   truncated: (state) => patched(state, () => ({ truncated: true })),
   wrote: (state, event) => patched(state, (turn) => wrote(turn, event)),
   finished: (state, event) =>

@@ -1,0 +1,41 @@
+"""Places before an engine, taken and given back by hand, on a clock that the test turns."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from ollamaspace.gateway.admission import Admission, Bounds, Place
+
+MODEL = "qwen3:4b"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Taken:
+    """A place with the block that holds it; a test keeps it, or the place is given back."""
+
+    def __init__(self, admission: Admission, key: str, model: str = MODEL) -> None:
+        self.block = ExitStack()
+        self.place: Place = self.block.enter_context(admission.place(model, key))
+
+    @property
+    def held(self) -> bool:
+        return self.place.held
+
+    def leave(self) -> None:
+        self.block.close()
+
+
+def admission(slots: int = 1, queue: int = 64, per_key: int = 16, elastic: str | None = None) -> Admission:
+    return Admission(Bounds(slots, queue, per_key), Clock(), elastic)
+
+
+def turn(admission: Admission, seconds: float) -> None:
+    assert isinstance(admission._clock, Clock)
+    admission._clock.now += seconds

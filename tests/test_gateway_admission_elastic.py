@@ -1,0 +1,136 @@
+"""The key that no guess of the engine's slots holds up, for as long as it is alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ollamaspace.errors import TooMany
+from ollamaspace.gateway.admission import Admission
+from tests.places import Taken, admission, turn
+
+OWNER = "owner"
+
+
+def test_alone_it_goes_beyond_the_slots_and_the_queue() -> None:
+    gate = admission(elastic=OWNER, queue=2, per_key=1)
+    owners = [Taken(gate, OWNER) for _ in range(100)]
+    assert all(taken.held for taken in owners)
+    assert gate.waiting() == {}
+
+
+def test_other_keys_are_held_by_the_guess() -> None:
+    gate = admission(elastic=OWNER)
+    taken = [Taken(gate, "a"), Taken(gate, "a")]
+    assert [each.held for each in taken] == [True, False]
+
+
+def test_when_somebody_comes_what_has_not_begun_is_taken_back_in_its_order() -> None:
+    gate = admission(elastic=OWNER, queue=10, per_key=10)
+    owners = [Taken(gate, OWNER) for _ in range(20)]
+    told = list[int]()
+    for number, taken in enumerate(owners):
+        taken.place.taken_back = lambda number=number: told.append(number)
+    gate.begins(owners[0].place)
+
+    polite = Taken(gate, "polite")
+
+    assert told == list(range(19, 0, -1)), "the bounds of the queue do not count for them"
+    assert [taken.held for taken in owners] == [True] + [False] * 19
+    assert polite.place.position == 1
+    assert [taken.place.position for taken in owners[1:]] == list(range(2, 21))
+    with pytest.raises(TooMany):
+        Taken(gate, OWNER)  # a new one has no such right
+
+    owners[0].leave()
+    assert polite.held
+    polite.leave()
+    assert all(taken.held for taken in owners[1:]), "alone again"
+
+
+def test_what_has_begun_stays_and_tells_what_the_engine_can() -> None:
+    gate = admission(elastic=OWNER)
+    owners = [Taken(gate, OWNER) for _ in range(6)]
+    for taken in owners[:4]:
+        gate.begins(taken.place)
+
+    polite = [Taken(gate, "polite") for _ in range(2)]
+    assert [taken.held for taken in owners] == [True] * 4 + [False] * 2
+    assert not any(taken.held for taken in polite)
+
+    owners[0].leave()
+    assert [taken.held for taken in polite] == [True, False]
+    owners[1].leave()
+    assert all(taken.held for taken in polite), "four at once is what the engine can"
+
+
+def test_somebody_who_only_waited_and_left_gives_it_all_back() -> None:
+    gate = admission(elastic=OWNER)
+    owners = [Taken(gate, OWNER) for _ in range(5)]
+    polite = Taken(gate, "polite")
+    assert sum(taken.held for taken in owners) == 1
+    polite.leave()
+    assert all(taken.held for taken in owners)
+
+
+def test_the_estimate_does_not_count_the_time_in_the_engines_own_queue() -> None:
+    gate = admission(elastic=OWNER)
+    first, second = Taken(gate, OWNER), Taken(gate, OWNER)
+    gate.begins(first.place)
+    turn(gate, 10)
+    first.leave()
+    gate.begins(second.place)
+    turn(gate, 10)
+    second.leave()
+    running, waiting = Taken(gate, "a"), Taken(gate, "a")
+    assert gate.estimate(waiting.place) == pytest.approx(10)
+    assert running.held
+
+
+async def test_whoever_was_taken_back_waits_for_the_next_grant() -> None:
+    gate = admission(elastic=OWNER)
+    first, second = Taken(gate, OWNER), Taken(gate, OWNER)
+    await second.place.granted()
+    polite = Taken(gate, "polite")
+    again = asyncio.create_task(second.place.granted())
+    await asyncio.sleep(0)
+    assert not again.done()
+    first.leave()
+    polite.leave()
+    await asyncio.wait_for(again, 5)
+    assert second.held
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["come", "come", "begin", "end", "leave"]), st.integers(0, 60)), max_size=80)
+
+
+@settings(deadline=None)
+@given(slots=st.integers(1, 3), steps=STEPS)
+def test_whatever_happens_the_guess_holds_for_all_who_share(slots: int, steps: list[tuple[str, int]]) -> None:
+    gate, takers, most = admission(slots, per_key=100, queue=200, elastic=OWNER), list[Taken](), slots
+    for step, number in steps:
+        if step == "come":
+            takers.append(Taken(gate, (OWNER, OWNER, "a", "b")[number % 4]))
+        elif step == "begin":
+            if silent := [taken for taken in takers if taken.held and not taken.place.begun]:
+                gate.begins(silent[number % len(silent)].place)
+                most = max(most, sum(taken.place.begun for taken in takers))
+        elif candidates := [taken for taken in takers if taken.held == (step == "end")]:
+            taken = candidates[number % len(candidates)]
+            takers.remove(taken)
+            taken.leave()
+        check(gate, takers, most)
+
+
+def check(gate: Admission, takers: list[Taken], slots: int) -> None:
+    held = [taken for taken in takers if taken.held]
+    waiting = [taken for taken in takers if not taken.held]
+    assert sum(gate.waiting().values()) == len(waiting)
+    assert sorted(taken.place.position for taken in waiting) == list(range(1, len(waiting) + 1))
+    if waiting:
+        assert len(held) >= slots, "a slot is free while somebody waits"
+        assert {taken.place.key for taken in takers} != {OWNER}, "alone it does not wait"
+        assert len(held) <= slots or all(taken.place.begun for taken in held if taken.place.key == OWNER)
