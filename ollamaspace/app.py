@@ -17,6 +17,7 @@ from ollamaspace.engine.supervisor import Supervisor
 from ollamaspace.engine.watcher import Watcher
 from ollamaspace.gateway import policy
 from ollamaspace.gateway.asking import Asker
+from ollamaspace.gateway.blobs import Blobs
 from ollamaspace.gateway.bodies.rebuild import Rebuilder
 from ollamaspace.gateway.forward import Forwarder
 from ollamaspace.gateway.gate import Gate
@@ -90,7 +91,8 @@ def build_app(parts: Parts) -> web.Application:
     Figures(metrics, status).add_routes(app)
     OpenApi(__version__).add_routes(app)
     ChatApi(forwarder, parts.engine, parts.catalogue, limits, settings.allow_cloud).add_routes(app)
-    SurfaceApi(forwarder, parts.catalogue, Rebuilder(limits, settings.allow_cloud), settings.path_keys).add_routes(app)
+    rebuilder, blobs = Rebuilder(limits, settings.allow_cloud), Blobs(asker, settings.stall)
+    SurfaceApi(forwarder, parts.catalogue, rebuilder, blobs, settings.path_keys, settings.open).add_routes(app)
     ModelsApi(parts.catalogue, parts.pulls).add_routes(app)
     KeysApi(accounts).add_routes(app)
     assert not policy.unlisted(app.router.routes()), policy.unlisted(app.router.routes())

@@ -16,9 +16,9 @@ from ollamaspace.access.keys import Identity, Scope, digest, owners_keyring
 from ollamaspace.access.throttle import Throttle
 from ollamaspace.chat.fields import read_chat
 from ollamaspace.gateway.body import read_body, require_json
-from ollamaspace.gateway.policy import RULES, WITH_PATH_KEYS, is_public, permit, routed
+from ollamaspace.gateway.policy import BY_SETTING, RULES, is_public, permit, routed
 from ollamaspace.gateway.strict_json import Limits
-from ollamaspace.gateway.surfaces import SURFACES
+from ollamaspace.gateway.surfaces import PATH_KEYS
 from ollamaspace.web import pages
 from ollamaspace.web.connections import Runner
 from ollamaspace.web.cors import Origins, cross_origin
@@ -46,6 +46,8 @@ class Options:
     most: int = 50
     header_seconds: float = 5.0
     body_seconds: float = 5.0
+    opened: bool = False
+    """What a setting can open, besides keys in the path, is open."""
     limits: Limits = field(default_factory=Limits)
     throttle: Throttle = field(default_factory=lambda: Throttle(failures_a_minute=1000))
 
@@ -158,7 +160,10 @@ def _add_routes(app: web.Application, options: Options, heard: list[str]) -> Non
     app.router.add_get("/space/keys", say)
     app.router.add_post("/space/keys", say)
     app.router.add_delete("/space/keys/{id}", say)
-    for rule in RULES[-len(SURFACES) :] + WITH_PATH_KEYS:
+    always = [rule for rule in RULES if rule.path.startswith(("/api/", "/v1/"))]
+    served = {"/", *(rule.path for rule in always)}
+    by_setting = [rule for rule in BY_SETTING if options.opened or rule.path.removeprefix(PATH_KEYS) in served]
+    for rule in (*always, *by_setting):
         for method in rule.methods:
             app.router.add_route(method, rule.path, say)
     app.router.add_get("/forgotten", say)

@@ -60,6 +60,7 @@ async def test_tokens_and_their_number_are_the_scenarios(tmp_path: Path) -> None
 async def test_tokens_come_at_the_pace_asked_for(tmp_path: Path) -> None:
     async with running(tmp_path, **TOKENS, first_token=0.1, interval=0.05) as fake:
         await generate(fake)
+        await fake.journal.wait_for("finished")
     times = {each["event"]: each["at"] for each in fake.journal.events()}
     assert times["answered"] - times["request"] >= 0.1
     assert times["finished"] - times["answered"] >= 4 * 0.05 - 0.01

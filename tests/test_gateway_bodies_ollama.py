@@ -8,7 +8,7 @@ import pytest
 
 from ollamaspace.dialects import ollama as wires
 from ollamaspace.errors import BadRequest
-from ollamaspace.gateway.bodies import ollama
+from ollamaspace.gateway.bodies import ollama, ollama_models
 from ollamaspace.gateway.bodies.rebuild import MAX_PREDICT, Body
 from tests.test_gateway_bodies_rebuild import ALL, HELLO, rebuilt
 
@@ -24,14 +24,14 @@ COMMANDS: list[tuple[Body, dict[str, Any], dict[str, Any]]] = [
         {"model": "m", "messages": HELLO, "options": {}, "keep_alive": "5m0s", "think": False},
         {"model": "m", "messages": HELLO, "options": {}, "keep_alive": "5m0s", "think": False},
     ),
-    (ollama.DELETE, {"model": "m", "name": ""}, {"model": "m"}),
+    (ollama_models.DELETE, {"model": "m", "name": ""}, {"model": "m"}),
     (
-        ollama.SHOW,
+        ollama_models.SHOW,
         {"model": "m", "system": "", "template": "", "verbose": False, "options": None, "name": ""},
         {"model": "m", "verbose": False},
     ),
-    (ollama.PULL, {"model": "m", "username": "", "password": "", "name": "", "insecure": True}, {"model": "m"}),
-    (ollama.COPY, {"source": "a", "destination": "b"}, {"source": "a", "destination": "b"}),
+    (ollama_models.PULL, {"model": "m", "username": "", "password": "", "name": "", "insecure": True}, {"model": "m"}),
+    (ollama_models.COPY, {"source": "a", "destination": "b"}, {"source": "a", "destination": "b"}),
 ]
 
 
@@ -44,11 +44,11 @@ def test_what_the_command_sends_arrives(body: Body, given: dict[str, Any], wante
 
 
 def test_the_older_name_of_a_model_is_understood() -> None:
-    assert rebuilt(ollama.SHOW, {"name": "m"}).fields == {"model": "m"}
-    assert rebuilt(ollama.DELETE, {"name": "m", "model": "m"}).fields == {"model": "m"}
+    assert rebuilt(ollama_models.SHOW, {"name": "m"}).fields == {"model": "m"}
+    assert rebuilt(ollama_models.DELETE, {"name": "m", "model": "m"}).fields == {"model": "m"}
     for given in ({"name": "a", "model": "b"}, {}, {"name": ""}):
         with pytest.raises(BadRequest, match="model"):
-            rebuilt(ollama.DELETE, given)
+            rebuilt(ollama_models.DELETE, given)
 
 
 def test_tools_thinking_and_their_answers_pass() -> None:
@@ -74,14 +74,14 @@ def test_an_answer_has_a_bound(given: int, told: int) -> None:
 def test_models_are_made_from_models_only() -> None:
     given = {"model": "new", "from": "m", "system": "Be brief.", "parameters": {"num_ctx": 8192}}
 
-    assert rebuilt(ollama.CREATE, given, ALL).fields == given
+    assert rebuilt(ollama_models.CREATE, given, ALL).fields == given
     for name in ("files", "adapters", "remote_host"):
         with pytest.raises(BadRequest, match=name):
-            rebuilt(ollama.CREATE, given | {name: {"a": "sha256:0"}}, ALL)
+            rebuilt(ollama_models.CREATE, given | {name: {"a": "sha256:0"}}, ALL)
 
 
 def test_each_route_knows_its_own_end() -> None:
-    assert rebuilt(ollama.PULL, {"model": "m"}).wire is wires.PROGRESS
+    assert rebuilt(ollama_models.PULL, {"model": "m"}).wire is wires.PROGRESS
     assert rebuilt(ollama.CHAT, {"model": "m"}).wire is wires.ANSWER
     assert rebuilt(ollama.EMBED, {"model": "m", "input": ["a"]}).wire is wires.OBJECT
 

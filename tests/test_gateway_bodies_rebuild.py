@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ollamaspace.access.keys import Scope
 from ollamaspace.errors import BadRequest, CallerError, NoScope, TooLarge
-from ollamaspace.gateway.bodies import anthropic, ollama, openai
+from ollamaspace.gateway.bodies import anthropic, ollama, ollama_models, openai
 from ollamaspace.gateway.bodies.rebuild import Body, Rebuilder, Rebuilt
 from ollamaspace.gateway.strict_json import Limits, write_json
 from ollamaspace.gateway.surfaces import SURFACES
@@ -39,7 +39,15 @@ def test_a_name_that_is_only_spelt_otherwise_is_refused(body: Body) -> None:
 @pytest.mark.parametrize("body", BODIES)
 def test_unknown_fields_go_no_further(body: Body) -> None:
     given: dict[str, Any] = {name: "qwen3:4b" for name in (*body.models, *body.sources)}
-    given |= {"messages": HELLO, "prompt": "x", "input": "x", "max_tokens": 5, "surprise": {"Model": "other"}}
+    given |= {
+        "messages": HELLO,
+        "prompt": "x",
+        "input": "x",
+        "query": "x",
+        "url": "x",
+        "max_tokens": 5,
+        "surprise": {"Model": "other"},
+    }
 
     assert "surprise" not in rebuilt(body, given, ALL).fields
 
@@ -121,7 +129,7 @@ def test_models_of_the_cloud_are_off_unless_they_are_on(name: str, body: Body) -
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:8080", "localhost"])
 def test_models_come_from_no_other_registry(host: str) -> None:
-    for body, field in ((ollama.PULL, "model"), (ollama.CREATE, "from")):
+    for body, field in ((ollama_models.PULL, "model"), (ollama_models.CREATE, "from")):
         given = {"model": "new", field: f"{host}/a/b:c"}
         with pytest.raises(BadRequest, match="registry"):
             rebuilt(body, given, ALL)
@@ -131,7 +139,7 @@ def test_models_come_from_no_other_registry(host: str) -> None:
 def test_an_address_is_no_name_of_a_model() -> None:
     for name in ("http://127.0.0.1/a/b", "../../etc/passwd", "/etc/passwd", "a b", "a?b", "a#b", ""):
         with pytest.raises(BadRequest):
-            rebuilt(ollama.PULL, {"model": name}, ALL)
+            rebuilt(ollama_models.PULL, {"model": name}, ALL)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from ollamaspace.access.keys import Scope
 from ollamaspace.gateway.surfaces import PATH_KEYS, SURFACES, Dialect, dialect_of
-from tests.front_door import CHAT_ONLY_KEY, HELLO, HOST, JSON, KEY, MODELS_ONLY_KEY, Door, front_door
+from tests.front_door import CHAT_ONLY_KEY, HELLO, HOST, JSON, KEY, MODELS_ONLY_KEY, Door, Options, front_door
 
 # Written down a second time, by hand: what the table must come to.
 CHAT, MODELS, ADMIN = Scope.CHAT, Scope.MODELS, Scope.ADMIN
@@ -28,6 +28,18 @@ NEEDS = {
     ),
     ADMIN: (*("GET /space/logs", "GET /space/keys", "POST /space/keys", "DELETE /space/keys/0123", "GET /metrics"),),
 }
+CLOSED_ROWS = {
+    "POST /api/push": ADMIN,
+    "HEAD /api/blobs/{digest}": MODELS,
+    "POST /api/blobs/{digest}": MODELS,
+    "POST /api/me": ADMIN,
+    "POST /api/signout": ADMIN,
+    "DELETE /api/user/keys/{key}": ADMIN,
+    "POST /api/experimental/web_search": ADMIN,
+    "POST /api/experimental/web_fetch": ADMIN,
+    "GET /api/experimental/model-recommendations": ADMIN,
+}
+"""Only where a setting opens them."""
 OPEN = ("GET /", "GET /chat", "GET /healthz", "GET /openapi.json")
 CLOSED = (
     *("/api/push", "/api/blobs/sha256:00", "/api/me", "/api/signout", "/api/user/keys/x", "/api/status"),
@@ -116,6 +128,18 @@ async def test_no_spelling_of_a_path_gives_more_than_the_path_itself(role: str) 
         assert path.startswith("/static/") or may(f"{method} {path.removeprefix(lent)}", given), (method, path)
 
 
+@pytest.mark.parametrize("role", ROLES)
+async def test_what_a_setting_opens_is_open_to_the_scope_alone(role: str) -> None:
+    headers, scopes = ROLES[role]
+    filled = {row: row.replace("{digest}", f"sha256:{0:064x}").replace("{key}", "c3No") for row in CLOSED_ROWS}
+    steps = [(filled[row].partition(" ")[0], filled[row].partition(" ")[2], headers) for row in CLOSED_ROWS]
+    async with front_door(Options(opened=True)) as door:
+        statuses = await walk(door, steps)
+
+    passed = {row for row, status in zip(CLOSED_ROWS, statuses, strict=True) if status < 400}
+    assert passed == {row for row, needs in CLOSED_ROWS.items() if needs in scopes}
+
+
 @pytest.mark.parametrize("host", HOSTS)
 async def test_a_foreign_name_opens_nothing_for_anybody(host: str) -> None:
     named = (("Host", host),)
@@ -158,7 +182,8 @@ def test_the_table_is_what_is_written_here() -> None:
         for row in listed
         if " /api/" in row or " /v1/" in row
     }
-    assert {f"{surface.method} {surface.path}" for surface in SURFACES} == of_others
+    assert {f"{surface.method} {surface.path}" for surface in SURFACES if not surface.closed} == of_others
+    assert {f"{surface.method} {surface.path}": surface.needs for surface in SURFACES if surface.closed} == CLOSED_ROWS
 
 
 def test_what_makes_a_model_work_needs_a_slot() -> None:

@@ -42,6 +42,7 @@ class Settings:
     expose_engine: bool
     allow_cloud: bool
     path_keys: bool
+    open: frozenset[str]
     pull: bool
     data_dir: Path | None
     log_format: str

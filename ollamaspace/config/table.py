@@ -67,6 +67,8 @@ SETTINGS: tuple[Setting, ...] = (
             "let the engine use models that run on Ollama's servers"),
     Setting("OLLAMASPACE_PATH_KEYS", "path_keys", values.flag, "0",
             "accept a key in the path, `/k/KEY/api/…`, for the `ollama` command; proxies on the way may log it"),
+    Setting("OLLAMASPACE_OPEN", "open", values.some_of("push", "blobs", "account", "experimental"), "",
+            "parts of Ollama's API that are closed otherwise: push, blobs, account, experimental", shown="none"),
     Setting("OLLAMASPACE_PULL", "pull", values.flag, "1", "pull the default model where it is missing"),
     Setting("OLLAMASPACE_DATA_DIR", "data_dir", values.path, None,
             "the data folder: key file, database, and `models/*.gguf` of the embedded engine", shown="the platform's"),

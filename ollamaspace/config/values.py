@@ -115,6 +115,16 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def some_of(*choices: str) -> Callable[[str], frozenset[str]]:
+    def parse(given: str) -> frozenset[str]:
+        found = frozenset(words(given.lower()))
+        if not found <= set(choices):
+            raise ValueError(f"must be a comma list of {', '.join(choices)}")
+        return found
+
+    return parse
+
+
 def words(given: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in given.split(",") if part.strip())
 

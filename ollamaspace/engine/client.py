@@ -21,6 +21,7 @@ from ollamaspace.errors import EngineCrashed, EngineError
 _LIST_WITHIN = 5.0  # seconds; /api/ps may wait for a model that is being unloaded
 _MAX_LIST = 16 * 1024 * 1024
 _MAX_VERSION = 4096
+_MAX_REFUSAL = 64 * 1024
 _MAX_LINE = 8 * 1024 * 1024  # Ollama's own client allows as much (api/client.go, maxBufferSize)
 
 
@@ -91,6 +92,16 @@ class EngineClient:
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> EngineReply:
         """The reply as soon as its head is there; the caller closes it. Raises EngineCrashed."""
         return await EngineReply.sent(self._origin, method, path, body, headers)
+
+    async def upload(self, path: str, pieces: AsyncIterator[bytes], headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """POST a body of any length, as fast as the engine takes it: status and answer. Raises EngineCrashed."""
+        try:
+            async with self._session.post(
+                self.base + path, data=pieces, headers=headers, allow_redirects=False
+            ) as reply:
+                return reply.status, await _up_to(reply, _MAX_REFUSAL)
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineCrashed("The engine stopped before it had taken all of it.") from error
 
     async def pull(self, model: str) -> AsyncGenerator[dict[str, Any], None]:
         """The progress lines of POST /api/pull. Raises EngineError for a failure of the engine or of the pull."""

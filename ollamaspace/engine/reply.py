@@ -237,7 +237,7 @@ def _trusted() -> ssl.SSLContext:
 def _head(origin: Origin, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
     lines = [f"{method} {origin.prefix}{path} HTTP/1.1", f"Host: {origin.authority}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body or method != "GET":
+    if body or method not in ("GET", "HEAD"):
         lines.append(f"Content-Length: {len(body)}")
     assert not any(c in line for line in lines for c in "\r\n\0"), "a header that would be two"
     return "\r\n".join((*lines, "", "")).encode("latin-1")

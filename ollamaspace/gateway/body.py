@@ -35,7 +35,7 @@ async def read_body(request: web.Request, limit: int, within: float = BODY_SECON
         raise TooLarge(f"The body has {request.content_length} bytes; at most {limit} are accepted.")
     try:
         async with asyncio.timeout(within):
-            await _invite(request)
+            await invite(request)
             return await _counted(request, limit)
     except TimeoutError:
         raise BodyTooSlow(f"The body did not arrive within {within:g} seconds.") from None
@@ -43,7 +43,8 @@ async def read_body(request: web.Request, limit: int, within: float = BODY_SECON
         raise BadRequest("The body breaks the rules of its transfer encoding.") from None
 
 
-async def _invite(request: web.Request) -> None:
+async def invite(request: web.Request) -> None:
+    """For a caller who waits to be asked for the body."""
     if request.get(ASKS_FIRST) and request.version == HttpVersion11 and not request.content.total_raw_bytes:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the response itself has not begun

@@ -57,16 +57,17 @@ def _rule(surface: Surface, prefix: str = "") -> Rule:
     return Rule(surface.methods, prefix + surface.path, surface.needs, surface.slot, surface.body is not None)
 
 
-RULES: tuple[Rule, ...] = (*_OWN, *map(_rule, SURFACES))
+RULES: tuple[Rule, ...] = (*_OWN, *(_rule(surface) for surface in SURFACES if surface.closed is None))
 
-WITH_PATH_KEYS: tuple[Rule, ...] = (
+BY_SETTING: tuple[Rule, ...] = (
+    *(_rule(surface) for surface in SURFACES if surface.closed is not None),
     Rule(READ, f"{PATH_KEYS}/", Scope.CHAT),
     *(_rule(surface, PATH_KEYS) for surface in SURFACES if surface.dialect is Dialect.OLLAMA),
 )
-"""Listed, but served only where the setting says so."""
+"""Listed, but served only where a setting says so."""
 
 _ALWAYS = {(method, rule.path): rule for rule in RULES for method in rule.methods}
-_BY_ROUTE = _ALWAYS | {(method, rule.path): rule for rule in WITH_PATH_KEYS for method in rule.methods}
+_BY_ROUTE = _ALWAYS | {(method, rule.path): rule for rule in BY_SETTING for method in rule.methods}
 
 
 def is_public(request: web.Request) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from ollamaspace.dialects.wire import object_of
 from ollamaspace.errors import NoScope, OllamaSpaceError
 from ollamaspace.gateway import headers, truncation
 from ollamaspace.gateway.asking import Call
+from ollamaspace.gateway.blobs import Blobs
 from ollamaspace.gateway.bodies.rebuild import Rebuilder, Rebuilt
 from ollamaspace.gateway.body import read_body, require_json
 from ollamaspace.gateway.forward import Forwarder
@@ -40,13 +41,19 @@ class SurfaceApi:
     forwarder: Forwarder
     models: Models
     rebuilder: Rebuilder
+    blobs: Blobs
     path_keys: bool
+    opened: Set[str]
+    """The groups that a setting has opened."""
 
     def add_routes(self, app: web.Application) -> None:
         prefixes = ("", PATH_KEYS) if self.path_keys else ("",)
         for surface in SURFACES:
+            if surface.closed is not None and surface.closed not in self.opened:
+                continue
+            handler = self.blobs.serve if surface.upload else partial(self.serve, surface)
             for prefix in prefixes if surface.dialect is Dialect.OLLAMA else ("",):
-                self._add(app, surface.methods, prefix + surface.path, partial(self.serve, surface))
+                self._add(app, surface.methods, prefix + surface.route, handler)
         if self.path_keys:
             self._add(app, ("GET", "HEAD"), f"{PATH_KEYS}/", self.heartbeat)
 
@@ -60,15 +67,16 @@ class SurfaceApi:
         return web.Response(text=_RUNNING)
 
     async def serve(self, surface: Surface, request: web.Request) -> web.StreamResponse:
-        if surface.body is None:
-            return await self._list(surface, request)
+        body_table = surface.body_with(self.opened)
+        if body_table is None:
+            return await self._bare(surface, request)
         require_json(request)
         raw = await read_body(request, self.rebuilder.limits.body)
-        asked = self.rebuilder.rebuild(raw, surface.body, request[IDENTITY].scopes)
-        names = asked.models(surface.body)
+        asked = self.rebuilder.rebuild(raw, body_table, request[IDENTITY].scopes)
+        names = asked.models(body_table)
         for name in names:
             await self._require(surface, request, name)
-        call = self._call(surface, request, asked, names[0])
+        call = self._call(surface, request, asked, names[0] if names else "")
         told = {_IGNORED: ", ".join(asked.ignored)} if asked.ignored else {}
         try:
             if asked.streamed:
@@ -79,11 +87,11 @@ class SurfaceApi:
                 self.models.forget()
         return self._whole(surface, request, body, told)
 
-    async def _list(self, surface: Surface, request: web.Request) -> web.Response:
-        """Of what needs no body: lists, and one entry of a list."""
+    async def _bare(self, surface: Surface, request: web.Request) -> web.Response:
+        """What needs no body: lists, one entry of a list, a word to the engine."""
         name = request.match_info.get("model", "")
-        path = surface.engine_path or surface.path
-        call = Call(path, b"", ollama.OBJECT, partial(self._unknown, request, name), method="GET")
+        path = surface.engine_path or surface.path.format_map(request.match_info)
+        call = Call(path, b"", surface.answer, partial(self._unknown, request, name), method=surface.method)
         return self._whole(surface, request, await self.forwarder.whole(request, call), {})
 
     def _call(self, surface: Surface, request: web.Request, asked: Rebuilt, name: str) -> Call:

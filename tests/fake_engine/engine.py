@@ -31,6 +31,7 @@ class Engine:
         self.runner = Runner(journal)
         self.stopping = False
         self.requests = 0
+        self.blobs: set[str] = set()
         self.generations = 0
 
     @property

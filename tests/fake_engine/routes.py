@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -175,6 +176,19 @@ async def v1_model(engine: Engine, request: Request, reply: Reply) -> None:
     await reply.whole(200, encode(_v1_model(engine, found)) + b"\n", JSON)
 
 
+async def blob(engine: Engine, request: Request, reply: Reply) -> None:
+    """Not recorded: as its source has it (server/routes.go, CreateBlobHandler)."""
+    digest = request.path.rpartition("/")[2]
+    if request.method == "HEAD" or digest in engine.blobs:
+        await reply.whole(200 if digest in engine.blobs else 404)
+        return
+    found = f"sha256:{hashlib.sha256(request.body).hexdigest()}"
+    if found != digest:
+        raise Refused(400, f'digest mismatch, expected "{digest}", got "{found}"')
+    engine.blobs.add(digest)
+    await reply.whole(201)
+
+
 ROUTES: dict[str, dict[str, Handler]] = {
     "/": {"GET": root, "HEAD": root},
     "/api/version": {"GET": version, "HEAD": version},
@@ -197,6 +211,8 @@ def methods_of(path: str) -> dict[str, Handler]:
     """Empty where there is no such route."""
     if re.fullmatch(r"/v1/models/[^/]+", path):
         return {"GET": v1_model}
+    if re.fullmatch(r"/api/blobs/sha256:[0-9a-f]{64}", path):
+        return {"HEAD": blob, "POST": blob}
     return ROUTES.get(path, {})
 
 

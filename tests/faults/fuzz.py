@@ -69,11 +69,15 @@ class Found:
         )
 
 
+OPEN = {"OLLAMASPACE_PATH_KEYS": "1", "OLLAMASPACE_OPEN": "push,blobs,account,experimental"}
+"""Everything that a setting can open."""
+
+
 async def fuzz(folder: Path, numbers: range, seed: int) -> Found:
     """Sends the requests of these numbers; what was found, broken promises among it."""
     found = Found()
     binary = make_binary(folder, access_log=False, thinking=())
-    async with started(folder, binary, OLLAMASPACE_PATH_KEYS="1", OLLAMASPACE_LOG_FORMAT="json") as space:
+    async with started(folder, binary, OLLAMASPACE_LOG_FORMAT="json", arguments=(), wait=True, **OPEN) as space:
         keys = (space.key, await _chat_key(space))
         await _send_all(space, range(200), seed + 1, keys, Found())  # everything loaded, every pool filled
         found.memory, found.descriptors = (_memory(space), 0), (_descriptors(space), 0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from ollamaspace.gateway.policy import RULES, WITH_PATH_KEYS
+from ollamaspace.gateway.policy import BY_SETTING, RULES
 
 MODEL = "thinker:1b"
 TALK = [{"role": "user", "content": "Hello"}]
@@ -63,7 +63,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 """One body for each route that takes one; the routes themselves are those of the policy."""
 
-ROUTES = tuple((method, rule.path) for rule in (*RULES, *WITH_PATH_KEYS) for method in rule.methods)
+ROUTES = tuple((method, rule.path) for rule in (*RULES, *BY_SETTING) for method in rule.methods)
 
 _TEXTS = (
     *("", " ", "\0", "\r\n", "\ud800", "é" * 50, "\u202e", "../../etc/passwd", "none:1b", "a/b/c:d", "x" * 5_000),
@@ -155,7 +155,7 @@ def _valid(chance: random.Random, keys: tuple[str, ...]) -> Request:
     method, path = chance.choice(ROUTES)
     key = chance.choice(keys)
     body = BODIES.get(path.removeprefix("/k/{path_key}"))
-    target = path.replace("{path_key}", key)
+    target = path.replace("{path_key}", key).replace("{digest}", f"sha256:{0:064x}")
     for hole in ("{path}", "{model}", "{id}"):
         target = target.replace(hole, chance.choice((MODEL, "js/main.js", "x", quote(_plain(chance)))))
     headers = [("Host", "127.0.0.1"), ("Connection", chance.choice(("close", "close", "keep-alive")))]

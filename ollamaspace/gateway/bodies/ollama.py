@@ -1,4 +1,4 @@
-"""The bodies of /api/*: what Ollama's own clients send.
+"""The bodies of /api/* that make a model work: what Ollama's own clients send.
 
 What would load a model anew for one request, and thereby for everybody, is left out, so that each model keeps the
 one value that its Modelfile or the engine's environment gives it.
@@ -14,7 +14,6 @@ from typing import Any
 from ollamaspace.access.keys import Scope
 from ollamaspace.dialects import ollama
 from ollamaspace.dialects.wire import Wire
-from ollamaspace.errors import BadRequest
 from ollamaspace.gateway.bodies.rebuild import MAX_PREDICT, Body, Fields, Grant
 from ollamaspace.gateway.fields import (
     Capped,
@@ -88,7 +87,7 @@ _CALL = Table(
     lenient=True,
 )
 
-_MESSAGE = Table(
+MESSAGE = Table(
     Field("role", Text(longest=40, shortest=1), required=True),
     Field("content", Text()),
     Field("thinking", Text()),
@@ -120,8 +119,6 @@ _GRANTS = (
     Grant("_debug_render_only", Scope.ADMIN, refused=True),
 )
 
-_OLD_OR_NEW = Text(longest=LONGEST_NAME, fault=lambda name: fault(name) if name else None)
-_EITHER_NAME = (Field("model", _OLD_OR_NEW), Field("name", _OLD_OR_NEW))
 _ZERO = re.compile(r"[-+]?0+(\.0*)?(ns|us|µs|ms|s|m|h)?")
 
 
@@ -129,19 +126,11 @@ def _answer(fields: Fields) -> Wire:
     return ollama.ANSWER
 
 
-def _progress(fields: Fields) -> Wire:
-    return ollama.PROGRESS
-
-
 def _object(fields: Fields) -> Wire:
     return ollama.OBJECT
 
 
-def _nothing(fields: Fields) -> Wire:
-    return ollama.NOTHING
-
-
-def _images_of_messages(fields: Fields) -> Iterator[str]:
+def images_of_messages(fields: Fields) -> Iterator[str]:
     return (image for message in fields.get("messages", ()) for image in message.get("images", ()))
 
 
@@ -159,24 +148,16 @@ def _is_zero(keep_alive: Any) -> bool:
     return keep_alive is not None and keep_alive == 0
 
 
-def _one_name(fields: Fields) -> Fields:
-    """`name` is what older clients call `model`; the newest ones send both."""
-    names = {name for name in (fields.pop("model", ""), fields.pop("name", "")) if name}
-    if len(names) != 1:
-        raise BadRequest("model is missing." if not names else "model and name differ.", "model")
-    return {"model": names.pop(), **fields}
-
-
 CHAT = Body(
     Table(
         *_GENERATION,
-        Field("messages", ListOf(_MESSAGE)),
+        Field("messages", ListOf(MESSAGE)),
         Field("tools", ListOf(Json(), most=1_000)),
         lenient=True,
     ),
     wire=_answer,
     streams=True,
-    images=_images_of_messages,
+    images=images_of_messages,
     unloads=_unloads,
     grants=_GRANTS,
 )
@@ -226,52 +207,4 @@ EMBEDDINGS = Body(
     streams=None,
     unloads=_unloads,
     grants=_GRANTS,
-)
-
-SHOW = Body(
-    Table(*_EITHER_NAME, Field("verbose", Flag()), lenient=True),
-    wire=_object,
-    streams=None,
-    prepare=_one_name,
-    grants=(Grant("verbose", Scope.MODELS, refused=False),),  # the reply grows to megabytes
-)
-
-PULL = Body(
-    Table(*_EITHER_NAME, Field("stream", Flag()), Field("insecure", Ignored()), lenient=True),
-    wire=_progress,
-    streams=True,
-    prepare=_one_name,
-    sources=("model",),
-)
-
-COPY = Body(
-    Table(Field("source", MODEL, required=True), Field("destination", MODEL, required=True), lenient=True),
-    wire=_nothing,
-    streams=None,
-    models=("source", "destination"),
-)
-
-DELETE = Body(Table(*_EITHER_NAME, lenient=True), wire=_nothing, streams=None, prepare=_one_name)
-
-_FILES = "Models are made here from models only; the model to begin with goes into from."
-CREATE = Body(
-    Table(
-        *_EITHER_NAME,
-        Field("from", MODEL, required=True),
-        Field("stream", Flag()),
-        Field("system", Text()),
-        Field("template", Text()),
-        Field("license", Either(Text(), ListOf(Text()))),
-        Field("parameters", Json()),
-        Field("messages", ListOf(_MESSAGE)),
-        Field("quantize", Text(longest=40)),
-        instead=dict.fromkeys(("files", "adapters", "draft_files", "remote_host", "info"), _FILES),
-        lenient=True,
-    ),
-    wire=_progress,
-    streams=True,
-    images=_images_of_messages,
-    prepare=_one_name,
-    models=("model", "from"),
-    sources=("from",),
 )
