@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -66,6 +66,8 @@ class Call:
     """The one that works, which takes a slot and is counted; None where none does."""
     cut: Callable[[], bytes] | None = None
     """The body to send instead when the prompt is too long; None: that is an error."""
+    asked: dict[str, Any] | None = None
+    """The fields of a body that the engine cuts without a word when its prompt is too long."""
     status: Callable[[Status], bytes] | None = None
     """Makes a record of what happens before the first one; None: the reader wants none."""
 

@@ -154,6 +154,8 @@ class Forwarder:
         await self._copy(begun, relay, body)
         request[SPAN] = began, time.monotonic()
         _count(request, call, begun.records.figures)
+        if request.get(truncation.TRUNCATED) and call.asked is not None and call.wire.status is not None:
+            body.write(call.wire.status(truncation.STATUS))
 
     async def _copy(self, begun: Begun, relay: Relay, body: Chunked) -> None:
         """The hot path: `pass_on` runs once a token, inside the call in which that came from the engine."""
@@ -177,6 +179,8 @@ class Forwarder:
 def _count(request: web.Request, call: Call, figures: bytes) -> None:
     if (spent := call.wire.tokens(figures)) is not None:
         request[TOKENS] = spent
+        if call.asked is not None and spent.given and truncation.surely_cut(call.asked, spent.given):
+            request[truncation.TRUNCATED] = True
 
 
 def _note_model(request: web.Request, call: Call) -> None:

@@ -107,6 +107,7 @@ class SurfaceApi:
             patience=_QUIET_PROGRESS if asked.wire is ollama.PROGRESS else None,
             model=name if works else None,
             cut=cut,
+            asked=asked.fields if works and not honest else None,
             status=asked.wire.status if request.headers.get(QUEUE_STATUS) == "1" else None,
         )
 
