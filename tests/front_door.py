@@ -31,6 +31,7 @@ from tests.raw_http import Answer, request_bytes, send
 KEY = "correct-horse-battery-staple"
 CHAT_ONLY_KEY = "another-horse-battery-staple"
 MODELS_ONLY_KEY = "a-third-horse-battery-staple"
+ADMIN_ONLY_KEY = "a-fourth-horse-battery-staple"
 BEARER = ("Authorization", f"Bearer {KEY}")
 JSON = ("Content-Type", "application/json")
 HOST = ("Host", "127.0.0.1")
@@ -103,7 +104,7 @@ async def front_door(options: Options | None = None) -> AsyncIterator[Door]:
 
 
 def _app(options: Options, armour: Armour, heard: list[str]) -> web.Application:
-    others = [(CHAT_ONLY_KEY, Scope.CHAT), (MODELS_ONLY_KEY, Scope.MODELS)]
+    others = [(CHAT_ONLY_KEY, Scope.CHAT), (MODELS_ONLY_KEY, Scope.MODELS), (ADMIN_ONLY_KEY, Scope.ADMIN)]
     ring = owners_keyring(
         KEY, [(digest(key.encode()), Identity(scope.value, frozenset({scope}))) for key, scope in others]
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from ollamaspace.gateway.admission import Admission, Bounds, Place
+from ollamaspace.gateway.admission import Admission, Bounds
+from ollamaspace.gateway.places import Place
 
 MODEL = "qwen3:4b"
 

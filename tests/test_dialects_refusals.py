@@ -18,6 +18,8 @@ MISTAKES_UNDER_500 = {
 UNKNOWN_MODEL = {
     name for name in RECORDED if "unknown" in name or name in ("error-no-model-generate", "v1-model-missing")
 }
+NO_SUCH_ROUTE = {"not-found-path", "v1-count-tokens"}
+"""What an engine of another version has, or has no longer."""
 
 
 def body_of(name: str) -> bytes:
@@ -29,7 +31,8 @@ def test_every_recorded_refusal_has_a_sensible_status_and_plain_words(name: str)
     status = recordings.load(name).status
     error = refusals.refusal(status, body_of(name))
 
-    assert error.status == (400 if status == 400 or name in MISTAKES_UNDER_500 else 502)
+    expected = 404 if name in NO_SUCH_ROUTE else 400 if status == 400 or name in MISTAKES_UNDER_500 else 502
+    assert error.status == expected
     assert error.code == "engine_error"
     words = str(error)
     assert words

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -148,6 +149,10 @@ def test_however_it_is_cut_into_packets_it_is_the_same_body(places: list[int]) -
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
         (WHOLE + WHOLE, b"hello world"),
         (WHOLE + b"garbage", b"hello world"),
+        (
+            b"HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\nuntil the end",
+            b"until the end",
+        ),
         (CHUNKED + b"5;x=y\r\nhello\r\n0\r\nTrailer: x\r\n\r\n", b"hello"),
     ],
 )
@@ -168,6 +173,7 @@ async def test_a_body_ends_where_http_says(raw: bytes, body: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
         b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
     ],
     ids=lambda raw: raw[:40].decode("latin-1") or "nothing",
 )
@@ -185,7 +191,9 @@ async def test_a_head_that_is_none_is_an_engine_that_crashed(raw: bytes) -> None
         CHUNKED + b"5\r\nhello\r\nzz\r\n",
         CHUNKED + b"5\r\nhelloXX",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",
+        CHUNKED + b"5\r\nhello\r\n0\r\n" + b"X: y\r\n" * 50_000,
     ],
+    ids=range(6),
 )
 async def test_a_body_that_breaks_off_is_given_out_and_then_said(raw: bytes) -> None:
     chunks = list[bytes]()
@@ -196,6 +204,44 @@ async def test_a_body_that_breaks_off_is_given_out_and_then_said(raw: bytes) -> 
             with pytest.raises(EngineCrashed):
                 await reply.pour(sink)
     assert b"hello".startswith(b"".join(chunks))
+
+
+async def test_a_body_ends_with_the_engines_side_of_the_connection_though_ours_is_still_busy() -> None:
+    """An engine that answers and closes before it has read a large request."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 413 Too Large\r\n\r\nmuch too large")
+        writer.write_eof()
+        await asyncio.Event().wait()
+
+    async with peer(speak) as origin:
+        with closing(await EngineReply.sent(origin, "POST", "/", b"x" * 16_000_000, {})) as reply:
+            async with asyncio.timeout(5):
+                assert (reply.status, await reply.read(100)) == (413, b"much too large")
+
+
+async def test_of_the_addresses_of_a_name_one_that_answers_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with peer(saying(WHOLE)) as origin:
+        loop = asyncio.get_running_loop()
+        silent = ("192.0.2.1", origin.port)  # nobody has this address: of a documentation's network
+
+        async def resolved(*args: object, **more: object) -> list[object]:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            return [(*kind, silent), (*kind, ("127.0.0.1", origin.port))]
+
+        async def connect(sock: socket.socket, address: tuple[str, int]) -> None:
+            await (asyncio.Event().wait() if address == silent else connected(sock, address))
+
+        connected = loop.sock_connect
+        monkeypatch.setattr(loop, "getaddrinfo", resolved)
+        monkeypatch.setattr(loop, "sock_connect", connect)
+        assert await body_of(Origin.of(f"http://engine.example:{origin.port}")) == b"hello world"
+
+
+async def test_a_name_that_cannot_be_one_is_nobodys() -> None:
+    with pytest.raises(EngineCrashed):
+        await get(Origin.of(f"http://{'x' * 70}.example:80"))
 
 
 async def test_whoever_has_had_enough_finds_the_rest_later() -> None:

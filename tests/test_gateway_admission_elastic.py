@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ollamaspace.errors import TooMany
-from ollamaspace.gateway.admission import Admission
-from tests.places import Taken, admission, turn
+from ollamaspace.errors import QueueFull
+from ollamaspace.gateway.admission import ALONE_AFTER, Admission
+from tests.places import MODEL, Taken, admission, turn
 
 OWNER = "owner"
 
@@ -34,28 +34,51 @@ def test_when_somebody_comes_what_has_not_begun_is_taken_back_in_its_order() -> 
     told = list[int]()
     for number, taken in enumerate(owners):
         taken.place.taken_back = lambda number=number: told.append(number)
-    gate.begins(owners[0].place)
+    owners[0].place.begins()
 
     polite = Taken(gate, "polite")
 
-    assert told == list(range(19, 0, -1)), "the bounds of the queue do not count for them"
+    assert told == list(range(19, 0, -1))
     assert [taken.held for taken in owners] == [True] + [False] * 19
     assert polite.place.position == 1
     assert [taken.place.position for taken in owners[1:]] == list(range(2, 21))
-    with pytest.raises(TooMany):
-        Taken(gate, OWNER)  # a new one has no such right
 
     owners[0].leave()
     assert polite.held
     polite.leave()
-    assert all(taken.held for taken in owners[1:]), "alone again"
+    assert [taken.held for taken in owners[1:]] == [True] + [False] * 18, "somebody may come again at once"
+    turn(gate, ALONE_AFTER)
+    owners[1].leave()
+    assert all(taken.held for taken in owners[2:]), "alone again"
+
+
+def test_its_crowd_in_the_queue_counts_for_no_bound() -> None:
+    gate = admission(elastic=OWNER, queue=2, per_key=2)
+    owners = [Taken(gate, OWNER) for _ in range(20)]
+    polite = [Taken(gate, key) for key in ("a", "b")]
+    with pytest.raises(QueueFull, match=r"^2 requests"):
+        Taken(gate, "c")
+    owners.append(Taken(gate, OWNER))
+    assert gate.waiting() == {MODEL: 22}
+    assert not polite[0].held
+
+
+def test_somebody_who_comes_and_goes_takes_places_back_only_once() -> None:
+    gate = admission(elastic=OWNER)
+    owners, taken_back = [Taken(gate, OWNER) for _ in range(5)], list[int]()
+    for number, taken in enumerate(owners):
+        taken.place.taken_back = lambda number=number: taken_back.append(number)
+    for _ in range(20):
+        Taken(gate, "rude").leave()
+        turn(gate, 1.0)
+    assert sorted(taken_back) == [1, 2, 3, 4]
 
 
 def test_what_has_begun_stays_and_tells_what_the_engine_can() -> None:
     gate = admission(elastic=OWNER)
     owners = [Taken(gate, OWNER) for _ in range(6)]
     for taken in owners[:4]:
-        gate.begins(taken.place)
+        taken.place.begins()
 
     polite = [Taken(gate, "polite") for _ in range(2)]
     assert [taken.held for taken in owners] == [True] * 4 + [False] * 2
@@ -67,22 +90,23 @@ def test_what_has_begun_stays_and_tells_what_the_engine_can() -> None:
     assert all(taken.held for taken in polite), "four at once is what the engine can"
 
 
-def test_somebody_who_only_waited_and_left_gives_it_all_back() -> None:
+def test_somebody_who_only_waited_and_left_gives_it_all_back_after_a_while() -> None:
     gate = admission(elastic=OWNER)
     owners = [Taken(gate, OWNER) for _ in range(5)]
     polite = Taken(gate, "polite")
     assert sum(taken.held for taken in owners) == 1
     polite.leave()
-    assert all(taken.held for taken in owners)
+    assert sum(taken.held for taken in owners) == 1
+    turn(gate, ALONE_AFTER)
+    owners[0].leave()
+    assert all(taken.held for taken in owners[1:])
 
 
 def test_the_estimate_does_not_count_the_time_in_the_engines_own_queue() -> None:
     gate = admission(elastic=OWNER)
     first, second = Taken(gate, OWNER), Taken(gate, OWNER)
-    gate.begins(first.place)
     turn(gate, 10)
     first.leave()
-    gate.begins(second.place)
     turn(gate, 10)
     second.leave()
     running, waiting = Taken(gate, "a"), Taken(gate, "a")
@@ -116,9 +140,10 @@ def test_whatever_happens_the_guess_holds_for_all_who_share(slots: int, steps: l
             takers.append(Taken(gate, (OWNER, OWNER, "a", "b")[number % 4]))
         elif step == "begin":
             if silent := [taken for taken in takers if taken.held and not taken.place.begun]:
-                gate.begins(silent[number % len(silent)].place)
+                silent[number % len(silent)].place.begins()
                 most = max(most, sum(taken.place.begun for taken in takers))
         elif candidates := [taken for taken in takers if taken.held == (step == "end")]:
+            turn(gate, number / 10)
             taken = candidates[number % len(candidates)]
             takers.remove(taken)
             taken.leave()
@@ -132,5 +157,4 @@ def check(gate: Admission, takers: list[Taken], slots: int) -> None:
     assert sorted(taken.place.position for taken in waiting) == list(range(1, len(waiting) + 1))
     if waiting:
         assert len(held) >= slots, "a slot is free while somebody waits"
-        assert {taken.place.key for taken in takers} != {OWNER}, "alone it does not wait"
         assert len(held) <= slots or all(taken.place.begun for taken in held if taken.place.key == OWNER)

@@ -107,6 +107,21 @@ async def test_a_lost_slot_is_freed_by_an_unload_and_all_who_waited_are_served(t
         assert it.work.restarts == []
 
 
+async def test_a_request_that_is_taken_back_makes_no_slot_doubtful(tmp_path: Path) -> None:
+    """Whoever takes it back has others before it and knows that the engine has not begun."""
+    async with watched(tmp_path, first_token=0.6) as it:
+
+        async def taken_back() -> None:
+            with it.watch.first_byte(MODEL, 1) as take_back:
+                take_back()
+                await asyncio.sleep(1)
+
+        with pytest.raises(LetGo):
+            await taken_back()
+        assert await it.ask(size=1)  # silent for fourteen seconds of the watch's clock
+        assert it.unloads() == 0
+
+
 async def test_what_unloading_does_not_help_is_restarted_once(tmp_path: Path) -> None:
     async with watched(tmp_path, leak_stays=True) as it:
         await it.leak()

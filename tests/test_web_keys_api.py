@@ -85,7 +85,7 @@ async def test_a_revoked_key_loses_its_running_stream_with_a_last_line_and_no_ot
     tmp_path: Path, binary: Path, session: aiohttp.ClientSession
 ) -> None:
     binary = make_binary(tmp_path, token_count=10_000, interval=0.02)
-    async with started(tmp_path, binary) as space:
+    async with started(tmp_path, binary, OLLAMA_NUM_PARALLEL="2") as space:
         owner = Desk(space, session)
         made = await owner.make()
         async with (

@@ -170,7 +170,8 @@ def engine_url(given: str) -> str:
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         sound = False
-    if not sound or parts.query or parts.fragment or parts.username:
+    plain = re.fullmatch(r"[\x21-\x7e]+", given)
+    if not sound or not plain or parts.query or parts.fragment or parts.username:
         raise ValueError("must be an address such as http://10.0.0.5:11434")
     return given.rstrip("/")
 

@@ -76,6 +76,8 @@ def refusal(status: int, body: bytes) -> EngineError:
         busy = EngineError(text, 503)
         busy.code, busy.retry_after = "queue_full", 5
         return busy
+    if status == 404 and raw.startswith("404 page not found"):
+        return EngineError("The engine has nothing of this kind.", 404)
     if status == 401:  # of its account at ollama.com, never of a key of ours
         return EngineError("The engine is not signed in to ollama.com; `ollama signin` on its machine does that.", 403)
     if status in (400, 413, 422, 501):  # 501: what this engine or this model cannot do, however often it is asked

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self, cast
 from urllib.parse import urlsplit
 
+import aiohappyeyeballs
 import httptools
 
 from ollamaspace.errors import EngineCrashed, EngineError
 
 CONNECT_WITHIN = 5.0  # seconds, with the handshake of TLS
+_NEXT_ADDRESS_AFTER = 0.25  # seconds
 _MOST_HEAD = 64 * 1024
 _MOST_HELD = 32 * 1024 * 1024  # of a body that nobody pours at the moment; one line may have 8 MiB
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -37,13 +40,16 @@ class Origin:
     host: str
     port: int
     prefix: str
+    literal: bool
+    """The host is an address, not a name."""
 
     @classmethod
     def of(cls, base: str) -> Self:
         """`base`: an address without a trailing slash, as the settings have checked it."""
         parts = urlsplit(base)
         assert parts.hostname is not None
-        return cls(parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme], parts.path)
+        literal = ":" in parts.hostname or parts.hostname.replace(".", "").isdigit()
+        return cls(parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme], parts.path, literal)
 
     @property
     def authority(self) -> str:
@@ -71,7 +77,7 @@ class EngineReply(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._held = bytearray()
         self._size = 0
-        """Bytes of the head so far."""
+        """Bytes since the last of the body: of the head, of trailers."""
         self._counted = False
         """The reply says where its body ends; else the end of the connection is its end."""
         self._over = False
@@ -138,25 +144,30 @@ class EngineReply(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._over:  # what comes after the end is nobody's
                 self._hand_on()
                 self._break(EngineCrashed("The engine answered with something that is no HTTP."))
                 return
         if self._pieces:
+            self._size = 0
             self._hand_on()
-        elif not self._head.done():
+        else:
             self._size += len(data)
             if self._size > _MOST_HEAD:
-                self._break(EngineCrashed("The engine's answer begins with too many headers."))
+                self._break(EngineCrashed("The engine's answer has more headers than anything else."))
         if self._over:
+            self._finish()
+
+    def eof_received(self) -> None:
+        """The end of a body that does not say where it ends; the transport closes after it in any case."""
+        if self._head.done() and not self._counted and self._broken is None:
+            self._over = True
             self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del self._parser  # they know each other, and collections are rare
-        whole = self._over or (exc is None and self._head.done() and not self._counted and self._broken is None)
-        if whole:
-            self._over = True
+        if self._over:
             self._finish()
         else:
             words = "in the middle of this answer" if self._head.done() else "before it could answer"
@@ -172,7 +183,9 @@ class EngineReply(asyncio.Protocol):
         if self._over:
             return
         self.status = self._parser.get_status_code()
-        if self.status >= _NO_BODY_YET and not self._head.done():
+        if self.status < _NO_BODY_YET:
+            self._counted = False
+        elif not self._head.done():
             self._head.set_result(None)
 
     def on_body(self, piece: bytes) -> None:
@@ -221,10 +234,17 @@ class EngineReply(asyncio.Protocol):
 async def _connected(reply: EngineReply, origin: Origin) -> None:
     loop = asyncio.get_running_loop()
     secure = _trusted() if origin.scheme == "https" else None
+    name = origin.host if secure else None
     try:
         async with asyncio.timeout(CONNECT_WITHIN):
-            await loop.create_connection(lambda: reply, origin.host, origin.port, ssl=secure)
-    except OSError as error:  # TimeoutError and ssl.SSLError are such
+            if origin.literal:
+                await loop.create_connection(lambda: reply, origin.host, origin.port, ssl=secure)
+                return
+            # uvloop tries the addresses of a name one after the other, each for as long as the kernel does.
+            found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            connection = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER)
+            await loop.create_connection(lambda: reply, sock=connection, ssl=secure, server_hostname=name)
+    except (OSError, UnicodeError) as error:  # TimeoutError and ssl.SSLError are OSErrors; names have their rules
         raise EngineCrashed("The engine cannot be reached.") from error
 
 

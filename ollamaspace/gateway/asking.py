@@ -24,10 +24,9 @@ from ollamaspace.engine.client import EngineClient
 from ollamaspace.engine.reply import EngineReply
 from ollamaspace.errors import EngineCrashed, EngineError, OllamaSpaceError
 from ollamaspace.gateway import headers
-from ollamaspace.gateway.admission import Place
 from ollamaspace.gateway.gate import Gate, Status
 from ollamaspace.gateway.leak_watch import WHOLE, LetGo
-from ollamaspace.gateway.model_names import full_name
+from ollamaspace.gateway.places import Place
 from ollamaspace.gateway.streams import Relay, Streams
 from ollamaspace.gateway.truncation import TRUNCATED
 from ollamaspace.logs import REQUEST_ID
@@ -106,9 +105,7 @@ class Asker:
 
     async def begin(self, request: web.Request, call: Call, relay: Relay, turn: Turn) -> Begun:
         """The reply with its first record; the caller closes it. Raises EngineError."""
-        begun = await self._in_turn(relay, call, turn, len(call.body), partial(self._begin, request, call))
-        relay.model = None if call.model is None else full_name(call.model)
-        return begun
+        return await self._in_turn(relay, call, turn, len(call.body), partial(self._begin, request, call))
 
     async def whole(self, request: web.Request, call: Call, relay: Relay, turn: Turn) -> bytes:
         """The reply, complete. Raises EngineError."""
@@ -119,6 +116,8 @@ class Asker:
         while True:
             relay.deadline = math.inf
             place = await turn()
+            if place is not None:
+                relay.model, relay.beyond_slots = place.model, place.beyond
             if place is not None and call.model is not None:
                 ask_in_place = partial(self.gate.asked, call.model, place, size, ask)
             with contextlib.suppress(LetGo):

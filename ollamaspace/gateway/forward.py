@@ -23,9 +23,9 @@ from ollamaspace.dialects.wire import Tokens, Wire
 from ollamaspace.engine.reply import EngineReply
 from ollamaspace.errors import EngineError, OllamaSpaceError, ReaderTooSlow, Unexpected
 from ollamaspace.gateway import headers, truncation
-from ollamaspace.gateway.admission import Place
 from ollamaspace.gateway.asking import Asker, Begun, Call, check_end
 from ollamaspace.gateway.model_names import full_name
+from ollamaspace.gateway.places import Place
 from ollamaspace.gateway.pulse import Pulse
 from ollamaspace.gateway.streams import Chunked, Relay, Streams
 
@@ -90,6 +90,8 @@ class Forwarder:
                 request[OUTCOME] = "done"
             except OllamaSpaceError as error:
                 answer.end_with(error)
+            except ConnectionError:
+                raise  # the reader left in this very moment
             except Exception:  # a fault of ours must not end a stream without a word, nor begin a second response in it
                 if relay.body is None:
                     raise

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ollamaspace.errors import EngineCrashed
-from ollamaspace.gateway.admission import Admission, Place
+from ollamaspace.gateway.admission import Admission
 from ollamaspace.gateway.leak_watch import LeakWatch, LetGo
 from ollamaspace.gateway.loads import Loads
 from ollamaspace.gateway.model_names import full_name
+from ollamaspace.gateway.places import Place
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class Gate:
                 raise
             finally:
                 place.taken_back = None
-            self.admission.begins(place)
+            place.begins()
             self.loads.seen(model)
             return answer
 

@@ -123,8 +123,9 @@ class LeakWatch:
         try:
             yield wait.take_back
         except asyncio.CancelledError:
-            found.read = max(found.read, size)
-            found.doubtful = True
+            if not wait.let_go:  # whoever takes it back knows that the engine has not begun
+                found.read = max(found.read, size)
+                found.doubtful = True
             # Somebody else may have cancelled it in the same moment, and wants more than that it lets go.
             if not wait.let_go or task.uncancel():
                 raise

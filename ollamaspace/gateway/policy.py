@@ -27,6 +27,8 @@ class Rule:
     """As the router writes it: ``/static/{path}``."""
     needs: Scope | None
     """None: everybody may."""
+    or_needs: Scope | None = None
+    """This one does as well."""
     metered: bool = False
     """Asks a model: the limits of the key hold, and its use is counted."""
     body: bool = False
@@ -45,7 +47,7 @@ _OWN: tuple[Rule, ...] = (
     Rule(READ, "/space/status", Scope.CHAT),
     Rule(READ, "/space/models", Scope.CHAT),
     Rule(("POST", "DELETE"), "/space/pulls", Scope.MODELS),
-    Rule(READ, "/space/usage", Scope.CHAT),
+    Rule(READ, "/space/usage", Scope.CHAT, or_needs=Scope.ADMIN),
     Rule((*READ, "POST"), "/space/keys", Scope.ADMIN),
     Rule(("DELETE",), "/space/keys/{id}", Scope.ADMIN),
     Rule(READ, "/space/logs", Scope.ADMIN),
@@ -54,7 +56,8 @@ _OWN: tuple[Rule, ...] = (
 
 
 def _rule(surface: Surface, prefix: str = "") -> Rule:
-    return Rule(surface.methods, prefix + surface.path, surface.needs, surface.slot, surface.body is not None)
+    path, has_body = prefix + surface.path, surface.body is not None
+    return Rule(surface.methods, path, surface.needs, metered=surface.slot, body=has_body)
 
 
 RULES: tuple[Rule, ...] = (*_OWN, *(_rule(surface) for surface in SURFACES if surface.closed is None))
@@ -110,7 +113,7 @@ async def permit(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise NotFound("There is nothing at this address.")
     if rule.needs is not None:
         identity = request.get(IDENTITY)
-        if identity is None or rule.needs not in identity.scopes:
+        if identity is None or identity.scopes.isdisjoint({rule.needs, rule.or_needs}):
             raise NoScope(f"This key may not do that; it needs the scope {rule.needs}.")
     return await handler(request)
 

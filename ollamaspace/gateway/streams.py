@@ -26,6 +26,7 @@ _MOST_BUFFERED = 1024 * 1024
 _LONG_PIECE = 128 * 1024
 _MOST_UNSENT = 32 * 1024  # bytes that the kernel takes beyond what is under way to the reader
 _STALLS_IN_A_ROW = 3
+_MOVES_WITHIN = 2.0  # seconds; an engine that has said something since then does not hang
 _LAST_LINES = 1.0  # seconds for the last lines of streams that were told to end
 _MOST_CUT = 1_000  # keys; no request takes so long to begin that more of them end meanwhile
 
@@ -53,8 +54,13 @@ class Chunked:
         self.moving_since = time.monotonic()
 
     def write(self, data: bytes) -> None:
-        """Raises ReaderTooSlow when more than 1 MiB is waiting for the reader, the longest piece so far not counted."""
+        """Raises ReaderTooSlow when more than 1 MiB is waiting for the reader, the longest piece so far not counted.
+
+        Raises ConnectionResetError when the reader has left, of which the task of a stream is told a little later.
+        """
         transport = self._transport
+        if transport.is_closing():
+            raise ConnectionResetError("the reader left")
         piece = b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data
         transport.write(piece)
         self.sent += len(piece)
@@ -102,9 +108,16 @@ class Relay:
     """Seconds of silence that are borne in the middle of the reply; None before its first byte."""
     pulse: Pulse | None = None
     model: str | None = None
-    """The full name of the one that answers, once it does."""
+    """The full name of the one that is asked."""
+    beyond_slots: bool = False
+    """The engine may have others to answer first."""
     told: OllamaSpaceError | None = None
     heeding: bool = False
+
+    @property
+    def moved(self) -> float:
+        """When its engine last said something; infinity where it need not, minus infinity where it has not yet."""
+        return -math.inf if self.patience is None else self.deadline - self.patience
 
     def tell(self, error: OllamaSpaceError) -> bool:
         """End this stream with `error` as its last line; False if its end is being written already."""
@@ -179,8 +192,7 @@ class Streams:
     def moved(self, model: str) -> float:
         """When a stream of that model last moved, by the monotonic clock; minus infinity where there is none."""
         return max(
-            (relay.deadline - relay.patience for relay in self._all if relay.model == model and relay.patience),
-            default=-math.inf,
+            (relay.moved for relay in self._all if relay.model == model and relay.moved < math.inf), default=-math.inf
         )
 
     async def drain(self, within: float) -> None:
@@ -211,15 +223,21 @@ class Streams:
             # While the last bytes drain nobody heeds any more, and the end of the transport is the end of the wait.
             if not relay.tell(ReaderTooSlow(f"the reader took nothing for {self._write:g} s")):
                 relay.body.abort()
-        elif now > relay.deadline and relay.tell(self._silence(relay)):
-            self._count_stall()
+        elif now > relay.deadline:
+            if relay.beyond_slots and relay.patience is None and relay.model is not None:
+                # It waits for those before it: its time begins when they have nothing more to say.
+                relay.deadline = max(relay.deadline, self.moved(relay.model) + self.first_byte)
+            if now > relay.deadline and relay.tell(self._silence(relay)):
+                self._count_stall(now)
 
     def _silence(self, relay: Relay) -> OllamaSpaceError:
         if relay.patience is None:
             return FirstByte(f"The engine sent nothing within {self.first_byte:g} seconds.")
         return Stalled(f"The engine has been silent for {relay.patience:g} seconds in the middle of this answer.")
 
-    def _count_stall(self) -> None:
+    def _count_stall(self, now: float) -> None:
+        if any(now - _MOVES_WITHIN < relay.moved < math.inf for relay in self._all):
+            return  # others are being answered
         self.stalls_in_a_row += 1
         if self.stalls_in_a_row >= _STALLS_IN_A_ROW:
             self.stalls_in_a_row = 0
