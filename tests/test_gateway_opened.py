@@ -126,10 +126,9 @@ async def test_the_official_client_uploads_and_creates(pair: Pair, tmp_path: Pat
     (tmp_path / "model.gguf").write_bytes(FILE)
     create = {"chunks": ['{"status":"success"}\n'], "headers": [["Content-Type", "application/x-ndjson"]]}
     change(pair.binary, scripted={**ANSWERS, "/api/create": create})
-    client = ollama.AsyncClient(pair.space.url, headers=pair.space.headers)
-
-    assert await client.create_blob(tmp_path / "model.gguf") == DIGEST
-    made = await client.create("tuned:1b", files={"model.gguf": DIGEST})
+    async with ollama.AsyncClient(pair.space.url, headers=pair.space.headers) as client:
+        assert await client.create_blob(tmp_path / "model.gguf") == DIGEST
+        made = await client.create("tuned:1b", files={"model.gguf": DIGEST})
 
     assert made.status == "success"
     assert pair.journal.requests("/api/create")[-1]["body"]["files"] == {"model.gguf": DIGEST}
@@ -171,6 +170,7 @@ async def test_a_caller_who_stops_in_the_middle_is_not_waited_for(pair: Pair) ->
     writer.write(head.encode() + b"Content-Length: 5000\r\n\r\n" + FILE[:1000])
     said = await reader.read()  # it is closed after that: nobody knows where the next request begins
     writer.close()
+    await writer.wait_closed()
     assert said.startswith(b"HTTP/1.1 408 "), said
     assert b"Nothing of the file came for 1 seconds" in said
     assert (await pair.ask("POST", BLOB, data=_pieces(FILE)))[0] in (200, 201)

@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from ollamaspace.errors import BadKey, EngineCrashed, FirstByte, OllamaSpaceError, ShuttingDown, Stalled
+from ollamaspace.gateway.places import Line, Place
 from ollamaspace.gateway.pulse import Pulse
 from ollamaspace.gateway.streams import Chunked, Relay, Streams
 from tests.fake_engine import Journal, make_binary
@@ -254,9 +255,15 @@ async def test_a_reader_who_left_in_this_moment_ends_neither_the_sweep_nor_anyth
         await task
 
 
+def place_of(beyond: bool) -> Place:
+    place = Place("m:latest", "key", Line(), 0.0)
+    place.beyond = beyond
+    return place
+
+
 async def waiting(streams: Streams, beyond: bool) -> None:
     with streams.open("key") as relay:
-        relay.model, relay.beyond_slots, relay.deadline = "m:latest", beyond, time.monotonic() + 0.1
+        relay.place, relay.deadline = place_of(beyond), time.monotonic() + 0.1
         with relay.heed():
             await asyncio.Event().wait()
 
@@ -269,7 +276,7 @@ async def test_who_waits_for_others_in_the_engine_is_not_given_up_while_they_are
     work, seen = asyncio.Event(), list[Relay]()
     moving = asyncio.create_task(relayed(streams, work, seen))
     await until(lambda: seen, 5)
-    seen[0].model, seen[0].patience = "m:latest", 60.0
+    seen[0].place, seen[0].patience = place_of(False), 60.0
     tasks = [asyncio.create_task(waiting(streams, beyond)) for _ in range(4)]
     for _ in range(30):
         seen[0].deadline = time.monotonic() + 60.0  # a token

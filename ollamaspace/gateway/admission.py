@@ -28,6 +28,7 @@ DEFAULT_SLOTS = {"ollama": 1, "embedded": 2, "adopted": 4, "external": 4}
 ALONE_AFTER = 10.0
 """Seconds without anybody else until the elastic key is alone."""
 
+_SETTLED = 0.5  # seconds; the end of one answer may be heard after the beginning of the next
 _WEIGHT = 1 / 8  # of the newest hold in the moving average
 _MOST_IDLE = 64  # models whose average is remembered while nobody asks for them
 _RETRY_UNKNOWN, _RETRY_MOST = 5, 60  # seconds
@@ -65,6 +66,7 @@ class Admission:
         place = Place(model, key, line, self._clock())
         if key != self._elastic:
             line.shared_until = place.since + ALONE_AFTER
+            self._learn(line)
         if line.running < self._slots(line) or self._stretches(line, key):
             self._hold(line, place)
         else:
@@ -81,6 +83,10 @@ class Admission:
                 line.shared_until = self._clock() + ALONE_AFTER
             self._admit(line)
             line.tell()
+
+    def begins(self, place: Place) -> None:
+        """The first byte of the answer to this place is there."""
+        place.begins(self._clock())
 
     def estimate(self, place: Place) -> float | None:
         """Seconds until the place is held, at the pace of the last answers; None before there was one."""
@@ -99,6 +105,11 @@ class Admission:
 
     def _slots(self, line: Line) -> int:
         return self.bounds.slots if self._elastic is None else max(self.bounds.slots, line.slots)
+
+    def _learn(self, line: Line) -> None:
+        """Answers that have been coming for a while at the same time are so many slots."""
+        long_ago = self._clock() - _SETTLED
+        line.slots = max(line.slots, sum(began <= long_ago for began in line.begun.values()))
 
     def _stretches(self, line: Line, key: str) -> bool:
         """Whether only the elastic key is there, `key` included."""
@@ -144,7 +155,7 @@ class Admission:
         if not place.beyond:
             held_for = self._clock() - place.since
             line.mean = held_for if line.mean is None else line.mean + (held_for - line.mean) * _WEIGHT
-        line.begun -= place.begun
+        place.ends()
         self._let_go(line, place)
         line.last(place.key)
 

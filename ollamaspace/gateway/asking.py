@@ -115,9 +115,7 @@ class Asker:
         """In line again whenever the place is taken back: nothing has reached the reader yet."""
         while True:
             relay.deadline = math.inf
-            place = await turn()
-            if place is not None:
-                relay.model, relay.beyond_slots = place.model, place.beyond
+            relay.place = place = await turn()
             if place is not None and call.model is not None:
                 ask_in_place = partial(self.gate.asked, call.model, place, size, ask)
             with contextlib.suppress(LetGo):

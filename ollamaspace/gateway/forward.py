@@ -169,7 +169,11 @@ class Forwarder:
             streams.stalls_in_a_row = 0
             if whole := feed(chunk):
                 write(whole)
-            return records.finished or records.error is not None
+            if not records.finished and records.error is None:
+                return False
+            if relay.place is not None:
+                relay.place.ends()
+            return True
 
         relay.deadline = monotonic() + patience
         settled = records.finished or records.error is not None or await begun.reply.pour(pass_on)

@@ -71,7 +71,7 @@ class Gate:
                 raise
             finally:
                 place.taken_back = None
-            place.begins()
+            self.admission.begins(place)
             self.loads.seen(model)
             return answer
 

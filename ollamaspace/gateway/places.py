@@ -18,8 +18,8 @@ class Line:
     elastic: dict[Place, None] = field(default_factory=dict)
     """The held places of the elastic key, in the order in which they came to be held."""
     running: int = 0
-    begun: int = 0
-    """How many of those are being answered."""
+    begun: dict[Place, float] = field(default_factory=dict)
+    """Those that are being answered, and since when."""
     slots: int = 0
     """At least so many answers the engine has been seen to give at once."""
     shared_until: float = -math.inf
@@ -82,12 +82,14 @@ class Place:
             self.line.moved = asyncio.Event()
         await self.line.moved.wait()
 
-    def begins(self) -> None:
+    def begins(self, now: float) -> None:
         """The first byte of its answer is there."""
-        if not self.begun:
-            self.begun = True
-            self.line.begun += 1
-            self.line.slots = max(self.line.slots, self.line.begun)
+        self.begun = True
+        self.line.begun[self] = now
+
+    def ends(self) -> None:
+        """So is its last record; who holds the place is a little longer about it."""
+        self.line.begun.pop(self, None)
 
     def hold(self, now: float) -> None:
         self.held, self.waited, self.since = True, self.waited + now - self.since, now

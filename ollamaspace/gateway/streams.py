@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ollamaspace.errors import BadKey, FirstByte, OllamaSpaceError, ReaderTooSlow, ShuttingDown, Stalled
+from ollamaspace.gateway.places import Place
 from ollamaspace.gateway.pulse import Pulse
 
 _SWEEP_EVERY = 0.25
@@ -107,10 +108,8 @@ class Relay:
     patience: float | None = None
     """Seconds of silence that are borne in the middle of the reply; None before its first byte."""
     pulse: Pulse | None = None
-    model: str | None = None
-    """The full name of the one that is asked."""
-    beyond_slots: bool = False
-    """The engine may have others to answer first."""
+    place: Place | None = None
+    """Where a model works; it may be beyond the slots, so that the engine has others to answer first."""
     told: OllamaSpaceError | None = None
     heeding: bool = False
 
@@ -192,7 +191,12 @@ class Streams:
     def moved(self, model: str) -> float:
         """When a stream of that model last moved, by the monotonic clock; minus infinity where there is none."""
         return max(
-            (relay.moved for relay in self._all if relay.model == model and relay.moved < math.inf), default=-math.inf
+            (
+                relay.moved
+                for relay in self._all
+                if relay.place is not None and relay.place.model == model and relay.moved < math.inf
+            ),
+            default=-math.inf,
         )
 
     async def drain(self, within: float) -> None:
@@ -224,9 +228,9 @@ class Streams:
             if not relay.tell(ReaderTooSlow(f"the reader took nothing for {self._write:g} s")):
                 relay.body.abort()
         elif now > relay.deadline:
-            if relay.beyond_slots and relay.patience is None and relay.model is not None:
+            if relay.patience is None and relay.place is not None and relay.place.beyond:
                 # It waits for those before it: its time begins when they have nothing more to say.
-                relay.deadline = max(relay.deadline, self.moved(relay.model) + self.first_byte)
+                relay.deadline = max(relay.deadline, self.moved(relay.place.model) + self.first_byte)
             if now > relay.deadline and relay.tell(self._silence(relay)):
                 self._count_stall(now)
 
