@@ -10,11 +10,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import pytest
 
+from ollamaspace.gateway.admission import Admission, Bounds
+from ollamaspace.gateway.gate import Gate, Status
+from ollamaspace.gateway.leak_watch import LeakWatch
+from ollamaspace.gateway.loads import Loads
 from tests.fake_engine import Journal, change, make_binary
 from tests.space import NOISE, Space, ask, started, until
 
@@ -201,6 +206,20 @@ async def test_clients_of_other_dialects_are_told_too_if_they_ask(
             assert [each["status"] for each in told] == (["queued", "reading"] if asks else [])
             assert ends in lines[-1]
             running.close()
+
+
+async def test_a_place_that_does_not_move_is_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ollamaspace.gateway.gate._AGAIN_AFTER", 0.02)
+    admission, told = Admission(Bounds(1, 5, 5)), list[Status]()
+    loads = cast(Loads, SimpleNamespace(is_known=lambda model: True))
+    gate = Gate(admission, loads, cast(LeakWatch, None))
+    with gate.place("m", "a"), gate.place("m", "b") as waiting:
+        turn = asyncio.create_task(gate.turn(waiting, told.append))
+        await until(lambda: len(told) > 3, 5)
+        assert {status["status"] for status in told} == {"queued"}
+        assert {status["position"] for status in told} == {1}
+        turn.cancel()
+        await asyncio.wait({turn})
 
 
 async def test_a_slow_load_is_done_once_for_five_who_do_not_wait_for_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -16,6 +17,8 @@ from ollamaspace.gateway.model_names import full_name
 from ollamaspace.gateway.places import Place
 
 T = TypeVar("T")
+
+_AGAIN_AFTER = 25.0  # seconds without a change
 
 Status = dict[str, str | int]
 """``{"status": "queued", "position": 2, "wait": 12}``; `wait` in seconds, absent as long as it cannot be estimated.
@@ -38,13 +41,20 @@ class Gate:
         return self.admission.place(full_name(model), key)
 
     async def turn(self, place: Place, tell: Callable[[Status], None]) -> None:
-        """Returns when `place` is held; `tell` hears how it stands, at once, after every change and at the end."""
+        """Returns when `place` is held; `tell` hears how it stands, at once, after every change and at the end.
+
+        And now and then, so that neither a proxy nor a reader takes a long wait for a lost connection.
+        """
         told = None
         while not place.held:
             if (status := self._status(place)) != told:
                 tell(status)
                 told = status
-            await place.moved()
+            try:
+                async with asyncio.timeout(_AGAIN_AFTER):
+                    await place.moved()
+            except TimeoutError:
+                told = None
         tell({"status": "reading" if self.loads.is_known(place.model) else "loading"})
 
     async def asked(self, model: str, place: Place, size: int, ask: Callable[[], Awaitable[T]]) -> T:
