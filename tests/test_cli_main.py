@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ollamaspace import __version__
 from ollamaspace.cli.arguments import COMMANDS
 from tests.commands import run, surroundings
 from tests.fake_engine import make_binary
-from tests.space import can_connect, started, until
+from tests.space import ROOT, can_connect, environment, free_port, started, until
 
 KEY = "correct-horse-battery-staple"
 
@@ -121,3 +122,12 @@ async def test_without_stdout_and_stderr_it_serves(tmp_path: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["keys", "list"], ["healthcheck"]])
+def test_a_small_command_brings_no_web_server_along(tmp_path: Path, arguments: list[str]) -> None:
+    """A container asks for its health every half minute."""
+    program = f"import sys; from ollamaspace.cli import main; main({arguments}); print('aiohttp' in sys.modules)"
+    given = environment(tmp_path, free_port(), free_port(), None)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=given, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "False", ended.stderr

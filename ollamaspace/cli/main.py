@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from ollamaspace.cli import doctor, keys, pull, serve, show
 from ollamaspace.cli.arguments import Command, parse
 from ollamaspace.errors import CannotStart, OllamaSpaceError
 
@@ -16,22 +16,25 @@ _STDERR = 2
 
 Run = Callable[[Command], int | Coroutine[Any, Any, int]]
 
-_COMMANDS: dict[str, Run] = {
-    "serve": serve.serve,
-    "doctor": doctor.doctor,
-    "config": show.config,
-    "healthcheck": show.healthcheck,
-    "url": show.url,
-    "pull": pull.pull,
-    "keys": keys.keys,
+_COMMANDS = {
+    "serve": "serve",
+    "doctor": "doctor",
+    "config": "show",
+    "healthcheck": "show",
+    "url": "show",
+    "pull": "pull",
+    "keys": "keys",
 }
+"""By command the module with a function of that name. Only that one is imported: a container asks for its health every
+half minute, and a web server is half a second of imports."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     _fill_the_standard_streams()
     try:
         command = parse(sys.argv[1:] if argv is None else argv)
-        outcome = _COMMANDS[command.name](command)
+        run: Run = getattr(importlib.import_module(f"ollamaspace.cli.{_COMMANDS[command.name]}"), command.name)
+        outcome = run(command)
         code = outcome if isinstance(outcome, int) else _run(outcome)
         if sys.stdout is not None:
             sys.stdout.flush()
