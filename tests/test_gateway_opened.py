@@ -176,6 +176,19 @@ async def test_a_caller_who_stops_in_the_middle_is_not_waited_for(pair: Pair) ->
     assert (await pair.ask("POST", BLOB, data=_pieces(FILE)))[0] in (200, 201)
 
 
+@pytest.mark.parametrize("broken", [b"zz\r\nx", b"5\r\nhelloXX\r\n", b"-1\r\n\r\n"])
+async def test_a_body_that_breaks_its_encoding_is_no_fault_of_the_engines(pair: Pair, broken: bytes) -> None:
+    head = f"POST {BLOB} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {pair.space.key}\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", pair.space.port)
+    writer.write(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    await asyncio.sleep(0.05)
+    writer.write(broken)
+    said = await reader.readuntil(b"\r\n")
+    writer.close()
+    await writer.wait_closed()
+    assert b" 400 " in said, said
+
+
 async def test_a_push_goes_to_the_library_and_to_no_other_registry(pair: Pair) -> None:
     status, text = await pair.ask("POST", "/api/push", json={"model": "evil.example/a/b:c", "insecure": True})
     assert status == 400

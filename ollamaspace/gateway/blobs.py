@@ -71,11 +71,11 @@ class Blobs:
         except TimeoutError:
             refused.append(BodyTooSlow(f"Nothing of the file came for {self.patience:g} seconds."))
             raise
-        except web.RequestPayloadError:
-            refused.append(BadRequest("The body breaks the rules of its transfer encoding."))
-            raise
         except OllamaSpaceError as error:
             refused.append(error)
+            raise
+        except Exception:  # there are several for a body that breaks off, and nothing but the caller's is read here
+            refused.append(BadRequest("The body breaks off, or breaks the rules of its transfer encoding."))
             raise
 
 
