@@ -186,7 +186,7 @@ async def test_a_body_that_breaks_its_encoding_is_no_fault_of_the_engines(pair: 
     said = await reader.readuntil(b"\r\n")
     writer.close()
     await writer.wait_closed()
-    assert b" 400 " in said, said
+    assert said.split(b" ")[1] in (b"400", b"408"), said  # at once, or when nothing more has come for a while
 
 
 async def test_a_push_goes_to_the_library_and_to_no_other_registry(pair: Pair) -> None:
