@@ -62,7 +62,9 @@ async def pair_with(folder: Path, **environ: str) -> AsyncIterator[Pair]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
-    async with pair_with(tmp_path_factory.mktemp("opened"), OLLAMASPACE_OPEN=ALL, OLLAMASPACE_STALL="1") as pair:
+    async with pair_with(
+        tmp_path_factory.mktemp("opened"), OLLAMASPACE_OPEN=ALL, OLLAMASPACE_STALL="1", OLLAMASPACE_FIRST_BYTE="3"
+    ) as pair:
         yield pair
 
 
@@ -187,6 +189,26 @@ async def test_a_body_that_breaks_its_encoding_is_no_fault_of_the_engines(pair: 
     writer.close()
     await writer.wait_closed()
     assert said.split(b" ")[1] in (b"400", b"408"), said  # at once, or when nothing more has come for a while
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+async def test_an_engine_that_says_nothing_about_a_file_is_not_waited_for_without_end(pair: Pair, method: str) -> None:
+    change(pair.binary, scripted={**ANSWERS, OTHER: {"body": "", "delay": 60}})
+    status, _ = await pair.ask(method, OTHER)
+    assert status == 504
+
+
+async def test_a_key_that_is_revoked_takes_its_upload_along(pair: Pair) -> None:
+    wanted = {"name": "uploads", "scopes": ["models"]}
+    async with pair.session.post(f"{pair.space.url}/space/keys", json=wanted, headers=pair.space.headers) as response:
+        made = await response.json()
+    change(pair.binary, scripted={**ANSWERS, OTHER: {"body": "", "delay": 60}})
+    bearer = {"Authorization": f"Bearer {made['key']}"}
+    uploading = asyncio.create_task(pair.ask("POST", OTHER, data=_pieces(FILE), headers=bearer))
+    await pair.journal.wait_for("request", path=OTHER, count=len(pair.journal.requests(OTHER)) + 1)
+    assert (await pair.ask("DELETE", f"/space/keys/{made['id']}"))[0] == 204
+    status, text = await uploading
+    assert (status, "revoked" in text) == (401, True)
 
 
 async def test_a_push_goes_to_the_library_and_to_no_other_registry(pair: Pair) -> None:

@@ -101,7 +101,7 @@ class EngineReply(asyncio.Protocol):
         """Hand the body to `sink` as it comes: True once it has had enough, False at the end of the body.
 
         The engine is read all the time, whether or not somebody pours. Raises EngineCrashed for a body that breaks
-        off, EngineError for one that is no HTTP any more, and whatever `sink` raises.
+        off or is no HTTP any more, EngineError for more than is held for nobody, and whatever `sink` raises.
         """
         if self._held:
             chunk = bytes(self._held)

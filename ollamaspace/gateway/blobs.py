@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from ollamaspace.access.identify import IDENTITY
 from ollamaspace.dialects import refusals
 from ollamaspace.errors import BadRequest, BodyTooSlow, EngineError, OllamaSpaceError, TooLarge
 from ollamaspace.gateway import headers
 from ollamaspace.gateway.asking import Asker
 from ollamaspace.gateway.body import invite
+from ollamaspace.gateway.streams import Relay
 from ollamaspace.logs import REQUEST_ID
 
 _MOST = 1024**4  # bytes; the largest models there are have less in a file
@@ -32,15 +35,24 @@ class Blobs:
     patience: float
 
     async def serve(self, request: web.Request) -> web.Response:
-        """HEAD: is it there? POST: 201 when it has arrived whole, 200 where it was there before."""
-        await self.asker.engine.ready(self.asker.hold)
+        """HEAD: is it there? POST: 201 when it has arrived whole, 200 where it was there before.
+
+        Under way like a stream: it ends with its key, with the process, and when the engine neither takes nor says
+        anything for as long as it may take to a first byte.
+        """
         path = f"/api/blobs/{request.match_info['digest']}"
-        if request.method == "HEAD":
-            return await self._found(path)
-        status, said = await self._sent(request, path)
+        with self.asker.streams.open(request[IDENTITY].id) as relay, relay.heed():
+            await self.asker.engine.ready(self.asker.hold)
+            self._expect(relay)
+            if request.method == "HEAD":
+                return await self._found(path)
+            status, said = await self._sent(request, path, relay)
         if status not in _ANSWERS:
             raise refusals.refusal(status, said)
         return web.Response(status=status)
+
+    def _expect(self, relay: Relay) -> None:
+        relay.deadline = time.monotonic() + self.asker.streams.first_byte
 
     async def _found(self, path: str) -> web.Response:
         reply = await self.asker.client.send("HEAD", path, b"", _headers())
@@ -49,21 +61,24 @@ class Blobs:
                 raise EngineError("The engine does not keep files.")
             return web.Response(status=reply.status)
 
-    async def _sent(self, request: web.Request, path: str) -> tuple[int, bytes]:
+    async def _sent(self, request: web.Request, path: str, relay: Relay) -> tuple[int, bytes]:
         refused: list[OllamaSpaceError] = []
         try:
-            return await self.asker.client.upload(path, self._pieces(request, refused), _headers())
+            return await self.asker.client.upload(path, self._pieces(request, relay, refused), _headers())
         except EngineError:
             # What ends a body also ends the request it goes into, which then looks like a fault of the engine's.
             if refused:
                 raise refused[0] from None
             raise
 
-    async def _pieces(self, request: web.Request, refused: list[OllamaSpaceError]) -> AsyncIterator[bytes]:
+    async def _pieces(
+        self, request: web.Request, relay: Relay, refused: list[OllamaSpaceError]
+    ) -> AsyncIterator[bytes]:
         sent = 0
         try:
             await invite(request)
             while chunk := await asyncio.wait_for(request.content.readany(), self.patience):
+                self._expect(relay)
                 sent += len(chunk)
                 if sent > _MOST:
                     raise TooLarge(f"The file has more than {_MOST} bytes.")

@@ -104,9 +104,7 @@ SURFACES: tuple[Surface, ...] = (
     Surface("POST", "/api/me", _ADMIN, _OLLAMA, closed=Group.ACCOUNT),
     Surface("POST", "/api/signout", _ADMIN, _OLLAMA, closed=Group.ACCOUNT, answer=NOTHING),
     Surface("DELETE", "/api/user/keys/{key}", _ADMIN, _OLLAMA, closed=Group.ACCOUNT, answer=NOTHING, pattern=_KEY),
-    Surface(
-        "POST", "/api/experimental/web_search", _ADMIN, _OLLAMA, ollama_models.WEB_SEARCH, closed=Group.EXPERIMENTAL
-    ),
+    Surface("POST", _WEB + "web_search", _ADMIN, _OLLAMA, ollama_models.WEB_SEARCH, closed=Group.EXPERIMENTAL),
     Surface("POST", _WEB + "web_fetch", _ADMIN, _OLLAMA, ollama_models.WEB_FETCH, closed=Group.EXPERIMENTAL),
     Surface("GET", _WEB + "model-recommendations", _ADMIN, _OLLAMA, closed=Group.EXPERIMENTAL),
     Surface("GET", "/v1/models", _CHAT, _OPENAI, view=views.openai_models),
